@@ -1,0 +1,2 @@
+//! The `casemate` command.
+fn main() {}

@@ -1,0 +1,32 @@
+//! Evidence: bytes to authentic facts, and no further.
+//!
+//! ```text
+//!  bytes --parse--> untrusted --verify--> Authentic<Facts> --appraise--> Verdict
+//! ```
+//!
+//! Authentic and acceptable are two answers (I1): verification says whose word this is, appraisal says
+//! whether a stated policy takes it. The types allow no other way round. This crate is pure: time,
+//! randomness and collateral are arguments (I3); it reads no clock, file, network or environment.
+#![forbid(unsafe_code)]
+#![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
+
+pub mod authentic;
+pub mod binder;
+pub mod bytes;
+pub mod cbor;
+pub mod cose;
+pub mod hardware;
+pub mod layered;
+pub mod snp;
+pub mod software;
+pub mod statement;
+pub mod time;
+
+pub use authentic::{Authentic, Check, Outcome};
+pub use binder::{Binder, BinderKind, End, MonitorBinding, ProgramClaim, Session, Side};
+pub use bytes::{
+    BinderDigest, ContentDigest, DomainRoot, Exporter, Measurement, Nonce, ReportData, RootDigest,
+    SpkiDigest, StatementKey,
+};
+pub use hardware::{Detail, HardwareEvidence, HardwareFacts, Isolation, Kind, MachineId};
+pub use time::{Time, Window};

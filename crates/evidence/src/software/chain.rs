@@ -1,0 +1,35 @@
+//! From a pinned software root to a machine's report key.
+
+use super::layout::{ENDORSEMENT_LABEL, Endorsement, LEN_MAX};
+use super::parse::parse_endorsement;
+use super::refusal::SoftwareRefusal;
+use crate::bytes::{RootDigest, StatementKey, sha256};
+use crate::cose::Sign1;
+use crate::time::Time;
+
+/// The digest by which a policy pins a software root key.
+#[must_use]
+pub fn root_digest(root: &StatementKey) -> RootDigest {
+    RootDigest::new(sha256(root.as_bytes()))
+}
+
+/// The endorsement, if one of `roots` signed it and it is in force at `at`.
+///
+/// # Errors
+/// [`SoftwareRefusal::UntrustedRoot`], [`SoftwareRefusal::Expired`] or a malformed object.
+pub(super) fn verify_endorsement(
+    bytes: &[u8],
+    roots: &[StatementKey],
+    at: Time,
+) -> Result<(RootDigest, Endorsement), SoftwareRefusal> {
+    let signed = Sign1::parse(bytes, LEN_MAX)?;
+    let (root, payload) = roots
+        .iter()
+        .find_map(|root| Some((root, signed.verify(root, ENDORSEMENT_LABEL).ok()?)))
+        .ok_or(SoftwareRefusal::UntrustedRoot)?;
+    let endorsement = parse_endorsement(payload)?;
+    if !endorsement.window.contains(at) {
+        return Err(SoftwareRefusal::Expired { window: endorsement.window, at });
+    }
+    Ok((root_digest(root), endorsement))
+}
