@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::bytes::StatementKey;
 use crate::cbor::{self, CborError};
+use crate::controls::holds;
 
 /// COSE algorithm identifier of Ed25519.
 pub const ALG_ED25519: i64 = -19;
@@ -66,9 +67,11 @@ impl Sign1 {
     /// # Errors
     /// [`CoseError::Signature`].
     pub fn verify(&self, key: &StatementKey, label: &str) -> Result<&[u8], CoseError> {
-        UnparsedPublicKey::new(&ED25519, key.as_bytes())
-            .verify(&to_be_signed(label, &self.payload), &self.signature)
-            .map_err(|_| CoseError::Signature)?;
+        let verified = UnparsedPublicKey::new(&ED25519, key.as_bytes())
+            .verify(&to_be_signed(label, &self.payload), &self.signature);
+        if !holds("cose_signature", verified.is_ok()) {
+            return Err(CoseError::Signature);
+        }
         Ok(&self.payload)
     }
 }

@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::authentic::{Authentic, Check};
 use crate::binder::{Binder, MonitorBinding};
 use crate::bytes::{DomainRoot, ReportData, StatementKey};
+use crate::controls::holds;
 use crate::hardware::HardwareFacts;
 use crate::statement::{self, Expected, Purpose, Statement, StatementRefusal};
 
@@ -68,11 +69,11 @@ pub fn verify_monitor(
 ) -> Result<Authentic<MonitorFacts>, MonitorRefusal> {
     let facts = hardware.facts();
     let expected = binding.fill64();
-    if facts.report_data != expected {
+    if !holds("monitor_binding", facts.report_data == expected) {
         return Err(MonitorRefusal::Binding { expected, got: facts.report_data });
     }
     let configured = DomainRoot::new(facts.host_data);
-    if configured != binding.domain {
+    if !holds("monitor_domain", configured == binding.domain) {
         return Err(MonitorRefusal::Domain { expected: binding.domain, got: configured });
     }
     let mut checks = hardware.checks().to_vec();

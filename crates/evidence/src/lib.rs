@@ -14,6 +14,7 @@ pub mod authentic;
 pub mod binder;
 pub mod bytes;
 pub mod cbor;
+pub mod controls;
 pub mod cose;
 pub mod hardware;
 pub mod layered;

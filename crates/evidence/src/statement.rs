@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::binder::BinderKind;
 use crate::bytes::{BinderDigest, DomainRoot, Measurement, StatementKey};
 use crate::cbor::{self, CborError, Fields};
+use crate::controls::holds;
 use crate::cose::{self, CoseError, Sign1};
 use crate::hardware::Isolation;
 
@@ -246,18 +247,18 @@ pub fn verify(
     // 3
     let statement = Statement::decode(payload)?;
     // 4
-    if statement.purpose != expected.purpose {
+    if !holds("statement_purpose", statement.purpose == expected.purpose) {
         return Err(StatementRefusal::Purpose {
             expected: expected.purpose.as_str(),
             got: statement.purpose.as_str(),
         });
     }
     // 5
-    if statement.domain != expected.domain {
+    if !holds("statement_domain", statement.domain == expected.domain) {
         return Err(StatementRefusal::Domain { expected: expected.domain, got: statement.domain });
     }
     // 6
-    if statement.binder != expected.binder {
+    if !holds("statement_binder", statement.binder == expected.binder) {
         return Err(StatementRefusal::Binder { expected: expected.binder, got: statement.binder });
     }
     Ok(statement)

@@ -4,6 +4,7 @@ use super::layout::{ENDORSEMENT_LABEL, Endorsement, LEN_MAX};
 use super::parse::parse_endorsement;
 use super::refusal::SoftwareRefusal;
 use crate::bytes::{RootDigest, StatementKey, sha256};
+use crate::controls::holds;
 use crate::cose::Sign1;
 use crate::time::Time;
 
@@ -28,7 +29,7 @@ pub(super) fn verify_endorsement(
         .find_map(|root| Some((root, signed.verify(root, ENDORSEMENT_LABEL).ok()?)))
         .ok_or(SoftwareRefusal::UntrustedRoot)?;
     let endorsement = parse_endorsement(payload)?;
-    if !endorsement.window.contains(at) {
+    if !holds("software_endorsement_window", endorsement.window.contains(at)) {
         return Err(SoftwareRefusal::Expired { window: endorsement.window, at });
     }
     Ok((root_digest(root), endorsement))

@@ -6,6 +6,7 @@ use super::parse::parse_report;
 use super::refusal::SoftwareRefusal;
 use crate::authentic::{Authentic, Check};
 use crate::bytes::StatementKey;
+use crate::controls::holds;
 use crate::cose::Sign1;
 use crate::hardware::{Detail, HardwareEvidence, HardwareFacts, Kind, MachineId};
 use crate::time::Time;
@@ -32,7 +33,7 @@ pub fn verify(
     let signed = Sign1::parse(&evidence.report, LEN_MAX)?;
     let report = parse_report(signed.verify(&endorsement.report_key, REPORT_LABEL)?)?;
     // 4
-    if report.machine != endorsement.machine {
+    if !holds("software_machine", report.machine == endorsement.machine) {
         return Err(SoftwareRefusal::Machine);
     }
     let checks = vec![
