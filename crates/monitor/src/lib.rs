@@ -1,1 +1,10 @@
-//! monitor
+//! The monitor: programs measured over exactly the bytes that run, isolated, and given their identity.
+//!
+//! Four kinds of process of one executable (ARCHITECTURE.md, "Processes"): [`supervisor`], [`keyholder`],
+//! [`launcher`] and one [`proxy`] per program. What parses hostile bytes holds no long-lived key and no privilege.
+#![deny(unsafe_code)]
+
+pub mod harden;
+pub mod keyholder;
+#[expect(unsafe_code, reason = "the one file of this crate that calls the kernel without a safe wrapper")]
+mod sys;
