@@ -54,7 +54,11 @@ pub fn run() -> Result<(), KeyholderError> {
     let start = Start::decode(start).map_err(PlatformError::from)?;
     let mut keyholder = Keyholder::new(&start)?;
     crate::sandbox::seccomp::apply_keyholder()?;
-    message::send(&control, &Reply::Bytes(keyholder.secrets.statement_key().as_bytes().to_vec()).encode(), &[])?;
+    message::send(
+        &control,
+        &Reply::Bytes(keyholder.secrets.statement_key().as_bytes().to_vec()).encode(),
+        &[],
+    )?;
     keyholder.serve(&control);
     Ok(())
 }
@@ -115,7 +119,11 @@ impl Keyholder {
         let registered = Register::decode(item).ok().zip(<[OwnedFd; 1]>::try_from(fds).ok());
         let reply = match registered {
             Some((register, [socket])) if self.programs.len() < PROGRAMS_MAX => {
-                self.programs.push(Registered { socket, program: register.program, grants: register.grants });
+                self.programs.push(Registered {
+                    socket,
+                    program: register.program,
+                    grants: register.grants,
+                });
                 Reply::Bytes(Vec::new())
             }
             Some(_) => Reply::Refused(Refused::Platform),
@@ -134,7 +142,11 @@ impl Keyholder {
                     message::send(&asker.socket, &reply.encode(), &[]).is_ok()
                 }
                 Err(_) => {
-                    let _ = message::send(&asker.socket, &Reply::Refused(Refused::Malformed).encode(), &[]);
+                    let _ = message::send(
+                        &asker.socket,
+                        &Reply::Refused(Refused::Malformed).encode(),
+                        &[],
+                    );
                     false
                 }
             },
@@ -151,9 +163,13 @@ impl Keyholder {
                 program: program.clone(),
             }),
             Request::HardwareEvidence(nonce) => {
-                let binding =
-                    MonitorBinding { domain: self.domain, statement_key: self.secrets.statement_key(), nonce };
-                let evidence = self.secrets.report(self.monitor, binding.fill64(), *self.domain.as_bytes());
+                let binding = MonitorBinding {
+                    domain: self.domain,
+                    statement_key: self.secrets.statement_key(),
+                    nonce,
+                };
+                let evidence =
+                    self.secrets.report(self.monitor, binding.fill64(), *self.domain.as_bytes());
                 Reply::HardwareEvidence(evidence)
             }
             Request::State(mut binder) => {
@@ -165,7 +181,11 @@ impl Keyholder {
                 if !evidence::controls::holds("keyholder_grant", granted) {
                     return Reply::Refused(Refused::NotGranted);
                 }
-                let own = if binder.side == Side::Client { &mut binder.client } else { &mut binder.server };
+                let own = if binder.side == Side::Client {
+                    &mut binder.client
+                } else {
+                    &mut binder.server
+                };
                 own.domain = Some(self.domain);
                 self.statement(program, Purpose::Binder(binder.kind), binder.digest())
             }
@@ -190,12 +210,22 @@ impl Keyholder {
         }
     }
 
-    fn sealer<'a>(&self, root: &'a platform::Secret<[u8; 32]>, program: &ProgramState) -> Sealer<'a> {
+    fn sealer<'a>(
+        &self,
+        root: &'a platform::Secret<[u8; 32]>,
+        program: &ProgramState,
+    ) -> Sealer<'a> {
         Sealer { root, domain: self.domain, program: program.measurement, anchor: program.anchor }
     }
 
-    fn statement(&self, program: &ProgramState, purpose: Purpose, binder: evidence::BinderDigest) -> Reply {
-        let statement = Statement { purpose, domain: self.domain, program: program.clone(), binder };
+    fn statement(
+        &self,
+        program: &ProgramState,
+        purpose: Purpose,
+        binder: evidence::BinderDigest,
+    ) -> Reply {
+        let statement =
+            Statement { purpose, domain: self.domain, program: program.clone(), binder };
         let signature = self.secrets.sign(statement::LABEL, &statement.encode());
         Reply::Bytes(statement::assemble(&statement, signature))
     }

@@ -5,6 +5,15 @@
 #![deny(unsafe_code)]
 
 pub mod harden;
+pub mod init;
 pub mod keyholder;
-#[expect(unsafe_code, reason = "the one file of this crate that calls the kernel without a safe wrapper")]
+pub mod launcher;
+pub mod program;
+pub mod proxy;
+pub mod sandbox;
+pub mod supervisor;
+#[expect(
+    unsafe_code,
+    reason = "the one file of this crate that calls the kernel without a safe wrapper"
+)]
 mod sys;

@@ -30,7 +30,14 @@ impl SecretMemory {
         }
         // SAFETY: a fresh mapping of one page at an address the kernel chooses aliases nothing.
         let at = unsafe {
-            libc::mmap(std::ptr::null_mut(), Self::LEN, libc::PROT_READ | libc::PROT_WRITE, flags, raw, 0)
+            libc::mmap(
+                std::ptr::null_mut(),
+                Self::LEN,
+                libc::PROT_READ | libc::PROT_WRITE,
+                flags,
+                raw,
+                0,
+            )
         };
         if at == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -80,14 +87,15 @@ pub enum Forked {
     Child,
 }
 
-/// Forks this process. Only the single-threaded launcher calls it.
-pub fn fork() -> io::Result<Forked> {
-    // SAFETY: the caller is single-threaded (the launcher starts no thread and checks it in `harden`), so the
-    // child may go on running ordinary code.
-    match unsafe { libc::fork() } {
+/// Forks this process, the child into new namespaces. Only the single-threaded launcher and init call it.
+pub fn fork_into(namespaces: i32) -> io::Result<Forked> {
+    let flags = i64::from(namespaces | libc::SIGCHLD);
+    // SAFETY: clone without a stack and without CLONE_VM is fork; the caller is single-threaded (the launcher and
+    // init start no thread), so the child may go on running ordinary code.
+    match unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) } {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(Forked::Child),
-        pid => Ok(Forked::Parent(pid)),
+        pid => i32::try_from(pid).map(Forked::Parent).map_err(io::Error::other),
     }
 }
 
@@ -104,7 +112,11 @@ pub fn exit_now(status: i32) -> ! {
 }
 
 /// Replaces the process by `path` with these arguments and environment.
-pub fn execve(path: &std::ffi::CStr, args: &[std::ffi::CString], env: &[std::ffi::CString]) -> io::Error {
+pub fn execve(
+    path: &std::ffi::CStr,
+    args: &[std::ffi::CString],
+    env: &[std::ffi::CString],
+) -> io::Error {
     let list = |items: &[std::ffi::CString]| {
         items.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>()
     };
@@ -116,7 +128,11 @@ pub fn execve(path: &std::ffi::CStr, args: &[std::ffi::CString], env: &[std::ffi
 
 /// Brings the loopback interface of this network namespace up.
 pub fn loopback_up() -> io::Result<()> {
-    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)?;
+    let socket = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::DGRAM,
+        None,
+    )?;
     // SAFETY: ifreq is plain data for which all-zero is valid.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(b"lo\0") {
@@ -124,7 +140,9 @@ pub fn loopback_up() -> io::Result<()> {
     }
     request.ifr_ifru.ifru_flags = i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or(0);
     // SAFETY: the descriptor is open and the request is a valid ifreq for SIOCSIFFLAGS.
-    let done = unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&socket), libc::SIOCSIFFLAGS, &request) };
+    let done = unsafe {
+        libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&socket), libc::SIOCSIFFLAGS, &request)
+    };
     if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -201,7 +219,11 @@ pub fn dup_to(fd: &impl std::os::fd::AsFd, number: RawFd) -> io::Result<()> {
     let from = std::os::fd::AsRawFd::as_raw_fd(&fd.as_fd());
     // SAFETY: dup2 takes two numbers; where they are equal it would keep close-on-exec, so that case clears it.
     let done = unsafe {
-        if from == number { libc::fcntl(number, libc::F_SETFD, 0) } else { libc::dup2(from, number) }
+        if from == number {
+            libc::fcntl(number, libc::F_SETFD, 0)
+        } else {
+            libc::dup2(from, number)
+        }
     };
     if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
@@ -210,6 +232,59 @@ pub fn dup_to(fd: &impl std::os::fd::AsFd, number: RawFd) -> io::Result<()> {
 pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     const CLOSE_RANGE_CLOEXEC: u32 = 4;
     // SAFETY: close_range takes plain numbers.
-    let done = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC) };
+    let done =
+        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC) };
     if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Becomes this user and group, which the namespace maps; capabilities of the namespace stay until exec.
+pub fn set_ids(id: u32) -> io::Result<()> {
+    // SAFETY: the raw calls take plain numbers and act on the one thread there is.
+    let done = unsafe {
+        libc::syscall(libc::SYS_setresgid, id, id, id) == 0
+            && libc::syscall(libc::SYS_setresuid, id, id, id) == 0
+    };
+    if done { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Gives up supplementary groups, where we may.
+pub fn drop_groups() {
+    // SAFETY: an empty list needs no memory.
+    unsafe { libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<libc::gid_t>()) };
+}
+
+/// Makes this process the one that orphans of its descendants become children of.
+pub fn adopt_orphans() -> io::Result<()> {
+    // SAFETY: PR_SET_CHILD_SUBREAPER takes a flag.
+    if unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Has `command` start with these descriptors at these numbers, beside its standard streams.
+pub fn pass(command: &mut std::process::Command, fds: Vec<(OwnedFd, RawFd)>) {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::process::CommandExt;
+    // Copies far above every wanted number, so that placing one never closes another.
+    let place = move || {
+        let lifted = fds
+            .iter()
+            .map(|(fd, to)| {
+                // SAFETY: fcntl on an open descriptor takes numbers only.
+                let high = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 100) };
+                if high == -1 { Err(io::Error::last_os_error()) } else { Ok((high, *to)) }
+            })
+            .collect::<io::Result<Vec<_>>>()?;
+        for (high, to) in lifted {
+            // SAFETY: dup2 takes numbers only; the copy at `to` stays open across exec.
+            if unsafe { libc::dup2(high, to) } == -1 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: the closure calls fcntl and dup2 only, and allocates a short vector: the processes that call this
+    // hold no lock of the allocator across fork because std's spawn forks with its own guard.
+    unsafe { command.pre_exec(place) };
 }

@@ -355,7 +355,8 @@ mod tests {
         let root = Secret::new([7; 32]);
         let blob = sealer(&root).seal(&store("a"), 1, b"secret").unwrap();
         let other = Sealer { program: Measurement::new([9; 48]), ..sealer(&root) };
-        for check in ["seal_program"] {
+        {
+            let check = "seal_program";
             let got = evidence::controls::without(check, || other.open(&store("a"), 0, &blob))
                 .unwrap_err();
             assert_eq!(got, OpenRefusal::Changed);

@@ -47,7 +47,12 @@ impl Secrets {
         software::sign(&self.copy(SEED), label, payload)
     }
 
-    pub(super) fn report(&self, monitor: Measurement, data: ReportData, host_data: [u8; 32]) -> HardwareEvidence {
+    pub(super) fn report(
+        &self,
+        monitor: Measurement,
+        data: ReportData,
+        host_data: [u8; 32],
+    ) -> HardwareEvidence {
         self.machine.report(monitor, data, host_data)
     }
 

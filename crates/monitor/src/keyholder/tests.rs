@@ -3,7 +3,8 @@
 use super::*;
 use evidence::statement::{Anchor, Expected, HostOs, LimitsBy, StatementRefusal};
 use evidence::{
-    Binder, ContentDigest, End, Exporter, Isolation, Nonce, Session, SpkiDigest, StatementKey, Time, layered, software,
+    Binder, ContentDigest, End, Exporter, Isolation, Nonce, Session, SpkiDigest, StatementKey,
+    Time, layered, software,
 };
 use platform::keyholder::Client;
 use platform::software::Machine;
@@ -25,10 +26,14 @@ fn world() -> World {
     let root = Machine::create(&machine_dir, NOW).unwrap().root();
     let machine_dir = machine_dir.to_str().unwrap().to_owned();
     let start = Start { machine_dir, domain: DOMAIN, monitor: Measurement::new([7; 48]) };
-    let mut keyholder = Keyholder::new(&start).unwrap();
-    let key = keyholder.secrets.statement_key();
     let (control, theirs) = message::pair().unwrap();
-    std::thread::spawn(move || keyholder.serve(&theirs));
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut keyholder = Keyholder::new(&start).unwrap();
+        tell.send(keyholder.secrets.statement_key()).unwrap();
+        keyholder.serve(&theirs);
+    });
+    let key = told.recv().unwrap();
     World { control, key, root, _dir: dir }
 }
 
@@ -47,7 +52,8 @@ impl World {
     fn register(&self, byte: u8, self_tls: bool) -> OwnedFd {
         let (ours, theirs) = message::pair().unwrap();
         let register = Register { program: program(byte), grants: Grants { self_tls } };
-        let (reply, _) = message::call(&self.control, &register.encode(), &[theirs.as_fd()]).unwrap();
+        let (reply, _) =
+            message::call(&self.control, &register.encode(), &[theirs.as_fd()]).unwrap();
         assert!(matches!(Reply::decode(reply).unwrap(), Reply::Bytes(_)));
         ours
     }
@@ -59,9 +65,20 @@ fn binder(kind: BinderKind) -> Binder {
         spki: Some(SpkiDigest::new([b; 32])),
         nonce: Nonce::new([b; 32]),
     };
-    let session =
-        Session { exporter: Exporter::new([3; 32]), cipher_suite: 1, group: 2, inner_protocol: "casemate/1".into() };
-    Binder { kind, side: Side::Client, client: end(1), server: end(2), session, claims: ContentDigest::of(b"") }
+    let session = Session {
+        exporter: Exporter::new([3; 32]),
+        cipher_suite: 1,
+        group: 2,
+        inner_protocol: "casemate/1".into(),
+    };
+    Binder {
+        kind,
+        side: Side::Client,
+        client: end(1),
+        server: end(2),
+        session,
+        claims: ContentDigest::of(b""),
+    }
 }
 
 fn expected(binder: &Binder) -> Expected {
@@ -97,7 +114,9 @@ fn the_domain_is_the_keyholders_own_whatever_the_request_says() {
 fn only_a_granted_program_asserts_its_own_connection_and_then_only_that() {
     let w = world();
     let (plain, granted) = (Client::new(w.register(1, false)), Client::new(w.register(2, true)));
-    let refused = |c: &Client, kind| matches!(c.state(&binder(kind)), Err(PlatformError::Refused(Refused::NotGranted)));
+    let refused = |c: &Client, kind| {
+        matches!(c.state(&binder(kind)), Err(PlatformError::Refused(Refused::NotGranted)))
+    };
     assert!(refused(&plain, BinderKind::ChannelProgram));
     assert!(!refused(&plain, BinderKind::ChannelMonitor));
     assert!(!refused(&granted, BinderKind::ChannelProgram));
@@ -145,10 +164,15 @@ fn hardware_evidence_covers_the_statement_key_the_domain_and_the_nonce() {
     let binding = MonitorBinding { domain: DOMAIN, statement_key: w.key, nonce };
     let monitor = layered::verify_monitor(&facts, &binding).unwrap();
     let binder = binder(BinderKind::Admission);
-    let program = layered::verify_program(&monitor, &client.state(&binder).unwrap(), &binder).unwrap();
+    let program =
+        layered::verify_program(&monitor, &client.state(&binder).unwrap(), &binder).unwrap();
     assert_eq!(program.facts().statement.program.measurement, Measurement::new([1; 48]));
     let stale = MonitorBinding { nonce: Nonce::new([6; 32]), ..binding };
-    assert!(matches!(layered::verify_monitor(&facts, &stale), Err(layered::MonitorRefusal::Binding { .. })));
-    let passed = evidence::controls::without("monitor_binding", || layered::verify_monitor(&facts, &stale));
+    assert!(matches!(
+        layered::verify_monitor(&facts, &stale),
+        Err(layered::MonitorRefusal::Binding { .. })
+    ));
+    let passed =
+        evidence::controls::without("monitor_binding", || layered::verify_monitor(&facts, &stale));
     assert!(passed.is_ok(), "without the binding check a stale report passes");
 }
