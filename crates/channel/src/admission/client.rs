@@ -1,0 +1,318 @@
+//! The asking side of admission: one TLS connection, the authority checked before anything but nonces is said,
+//! the answer checked before it is believed.
+
+use std::sync::Arc;
+
+use evidence::cbor::CborError;
+use evidence::controls::holds;
+use evidence::statement::{self, Expected, Purpose, StatementRefusal};
+use evidence::{
+    Binder, BinderKind, ContentDigest, DomainRoot, End, HardwareEvidence, Nonce, Side, SpkiDigest,
+    StatementKey, Time,
+};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use platform::PlatformError;
+use rustls::pki_types::{CertificateDer, ServerName};
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use trust::signing::{Signed, SigningError};
+use trust::{EndorsedAuthority, Genesis};
+
+use super::{
+    AUTHORITY_ROLE, Admission, AdmissionRequest, BODY_MAX, Bundle, Challenge, ChallengeRequest,
+    News, Refused,
+};
+use crate::credential::{self, CredentialRefusal, DomainTrust};
+use crate::session::{SessionError, SharedTls, client_session};
+use crate::tls;
+
+/// How far the authority's clock and ours may differ before neither is believed.
+pub const SKEW_SECS_MAX: i64 = 120;
+
+/// Why a program is not admitted, seen from its side.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AdmissionError {
+    /// The network or TLS.
+    #[error("authority cannot be reached: {0}; is it up?")]
+    Network(#[from] std::io::Error),
+    /// HTTP.
+    #[error("authority's HTTP: {0}")]
+    Http(#[from] hyper::Error),
+    /// The bundle or an answer is malformed.
+    #[error("authority's answer: {0}")]
+    Form(#[from] CborError),
+    /// An answer of another status, or too long.
+    #[error("authority answered with status {0}")]
+    Status(u16),
+    /// The genesis is not the pinned one.
+    #[error(transparent)]
+    Genesis(#[from] trust::genesis::GenesisError),
+    /// The owners' signature.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    /// The owners do not (or no longer) endorse it.
+    #[error(transparent)]
+    Endorsement(#[from] trust::endorsement::EndorsementError),
+    /// Its credential does not hold.
+    #[error("authority's credential: {0}")]
+    Credential(#[from] CredentialRefusal),
+    /// It is some other program of the domain.
+    #[error("what answers is {0}, not the authority")]
+    NotTheAuthority(String),
+    /// Its statement is not of this connection.
+    #[error("authority's statement: {0}; somebody stands between")]
+    Statement(#[from] StatementRefusal),
+    /// The clocks differ.
+    #[error(
+        "clock: the authority says {authority}, this machine {own}; one of them is wrong, mend it"
+    )]
+    Clock {
+        /// The authority's.
+        authority: Time,
+        /// Ours.
+        own: Time,
+    },
+    /// Own platform.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    /// The connection cannot be bound to.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// It said no.
+    #[error("{}", .0.join("\n"))]
+    Refused(Vec<String>),
+    /// It answered with a credential for somebody else.
+    #[error("authority answered with a credential for another key or domain")]
+    WrongCredential,
+}
+
+/// Everything an admission asks its platform for.
+pub trait Attester: Send + Sync {
+    /// The monitor's statement key.
+    fn statement_key(&self) -> StatementKey;
+    /// Hardware evidence with the authority's nonce.
+    ///
+    /// # Errors
+    /// [`PlatformError`].
+    fn hardware_evidence(&self, nonce: Nonce) -> Result<HardwareEvidence, PlatformError>;
+    /// A statement under the admission binder.
+    ///
+    /// # Errors
+    /// [`PlatformError`].
+    fn state(&self, binder: &Binder) -> Result<Vec<u8>, PlatformError>;
+}
+
+/// Trust in the domain of `bundle`, if it is the pinned one.
+///
+/// # Errors
+/// [`AdmissionError`].
+pub fn trust_of(
+    bundle: &Bundle,
+    root: DomainRoot,
+    at: Time,
+) -> Result<Arc<DomainTrust>, AdmissionError> {
+    let genesis = Genesis::pinned(&bundle.genesis, root)?;
+    let authority = EndorsedAuthority::verify(&Signed::decode(&bundle.endorsement)?, &genesis, at)?;
+    Ok(Arc::new(DomainTrust::new(authority, &bundle.ca)?))
+}
+
+/// A checked connection to the authority, with a challenge pending.
+pub struct Pending {
+    connection: Connection,
+    binder: Binder,
+    request: AdmissionRequest,
+}
+
+/// Plain HTTPS to the authority, its certificate checked as a credential of the domain and of the authority's role.
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    tls: SharedTls<tokio_rustls::client::TlsStream<TcpStream>>,
+    server: SpkiDigest,
+    statement_key: StatementKey,
+    trust: Arc<DomainTrust>,
+    clock: fn() -> Time,
+}
+
+impl Connection {
+    async fn open(
+        address: &str,
+        trust: &Arc<DomainTrust>,
+        clock: fn() -> Time,
+    ) -> Result<Self, AdmissionError> {
+        let tcp = TcpStream::connect(address).await?;
+        tcp.set_nodelay(true)?;
+        let config = tls::client(Arc::clone(trust), None, tls::ALPN_HTTP, clock)
+            .map_err(std::io::Error::other)?;
+        let name = ServerName::try_from("casemate.invalid").map_err(std::io::Error::other)?;
+        let stream = TlsConnector::from(config).connect(name, tcp).await?;
+        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let leaf = credential::read(shown.first().ok_or(CredentialRefusal::Count(0))?, trust)?;
+        let said = leaf.credential();
+        let endorsed = trust.authority().endorsement();
+        let is_authority =
+            said.role.as_str() == AUTHORITY_ROLE && said.measurement == endorsed.measurement;
+        if !holds("is_the_authority", is_authority) {
+            return Err(AdmissionError::NotTheAuthority(said.role.to_string()));
+        }
+        let (server, statement_key) = (leaf.spki(), said.statement_key);
+        let tls = SharedTls::new(stream);
+        let (sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(tls.clone())).await?;
+        tokio::spawn(async move {
+            let _: Result<(), hyper::Error> = connection.await;
+        });
+        Ok(Self { sender, tls, server, statement_key, trust: Arc::clone(trust), clock })
+    }
+
+    async fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Vec<u8>, AdmissionError> {
+        let request = hyper::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "authority")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(std::io::Error::other)?;
+        let response = self.sender.send_request(request).await?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), BODY_MAX)
+            .collect()
+            .await
+            .map_err(|_| AdmissionError::Status(status))?;
+        let body = body.to_bytes().to_vec();
+        match status {
+            200 => Ok(body),
+            403 => Err(AdmissionError::Refused(Refused::decode(&body)?.reasons)),
+            other => Err(AdmissionError::Status(other)),
+        }
+    }
+}
+
+/// First half: connects, checks the authority, and has the platform attest the key with this SubjectPublicKeyInfo.
+///
+/// 1. connection and certificate, 2. challenge, 3. the authority's statement over this connection, 4. the clocks,
+/// 5. evidence and statement.
+///
+/// # Errors
+/// [`AdmissionError`].
+pub async fn begin(
+    address: &str,
+    trust: &Arc<DomainTrust>,
+    attester: &impl Attester,
+    spki: &[u8],
+    narrow: Option<String>,
+    exportable: bool,
+    clock: fn() -> Time,
+) -> Result<Pending, AdmissionError> {
+    // 1
+    let mut connection = Connection::open(address, trust, clock).await?;
+    // 2
+    let (nonce, leaf) = (platform::fresh_nonce()?, SpkiDigest::of_der(spki));
+    let ask = ChallengeRequest { nonce, leaf, statement_key: attester.statement_key() };
+    let challenge = connection.call("POST", "/v1/admission/challenge", ask.encode()).await?;
+    let challenge = Challenge::decode(&challenge)?;
+    // 3
+    let session =
+        connection.tls.with(|s| client_session(s.get_ref().1, &nonce, &challenge.nonce))?;
+    let domain = Some(trust.root());
+    let own = Binder {
+        kind: BinderKind::Admission,
+        side: Side::Client,
+        client: End { domain, spki: Some(leaf), nonce },
+        server: End { domain, spki: Some(connection.server), nonce: challenge.nonce },
+        session,
+        claims: ContentDigest::of(b""),
+    };
+    let theirs = Binder { kind: BinderKind::ChannelProgram, side: Side::Server, ..own.clone() };
+    let expected = Expected {
+        purpose: Purpose::Binder(BinderKind::ChannelProgram),
+        domain: trust.root(),
+        binder: theirs.digest(),
+    };
+    let said = statement::verify(&challenge.statement, &connection.statement_key, &expected)?;
+    if !holds(
+        "authority_measurement",
+        said.program.measurement == trust.authority().endorsement().measurement,
+    ) {
+        return Err(AdmissionError::NotTheAuthority(said.program.measurement.to_string()));
+    }
+    // 4
+    check_clock(challenge.time, clock())?;
+    // 5
+    let hardware = challenge
+        .hardware_needed
+        .then(|| attester.hardware_evidence(challenge.nonce))
+        .transpose()?;
+    let mut request = AdmissionRequest {
+        spki: spki.to_vec(),
+        narrow,
+        exportable,
+        hardware,
+        statement: Vec::new(),
+        proof_of_possession: Vec::new(),
+    };
+    let binder = Binder { claims: request.claims(), ..own };
+    request.statement = attester.state(&binder)?;
+    Ok(Pending { connection, binder, request })
+}
+
+fn check_clock(authority: Time, own: Time) -> Result<(), AdmissionError> {
+    let apart = authority.unix().abs_diff(own.unix());
+    if !holds("clock", apart <= SKEW_SECS_MAX.unsigned_abs()) {
+        return Err(AdmissionError::Clock { authority, own });
+    }
+    Ok(())
+}
+
+impl Pending {
+    /// What the key must sign (ECDSA P-256 with SHA-256, DER).
+    #[must_use]
+    pub fn to_be_signed(&self) -> Vec<u8> {
+        self.binder.encode()
+    }
+
+    /// Second half: sends all, checks the answer.
+    ///
+    /// # Errors
+    /// [`AdmissionError`].
+    pub async fn finish(
+        mut self,
+        proof_of_possession: Vec<u8>,
+    ) -> Result<(Admission, Connected), AdmissionError> {
+        self.request.proof_of_possession = proof_of_possession;
+        let answer = self.connection.call("POST", "/v1/admission", self.request.encode()).await?;
+        let admission = Admission::decode(&answer)?;
+        let (trust, now) = (&self.connection.trust, (self.connection.clock)());
+        check_clock(admission.time, now)?;
+        let leaf = CertificateDer::from(admission.certificate.as_slice());
+        let credential = credential::verify(&[leaf], trust, now)?;
+        let mine = credential.spki() == SpkiDigest::of_der(&self.request.spki)
+            && credential.credential().role.as_str() == admission.role;
+        if !holds("own_credential", mine) {
+            return Err(AdmissionError::WrongCredential);
+        }
+        Ok((admission, Connected(self.connection)))
+    }
+}
+
+/// The connection after an admission, for news.
+pub struct Connected(Connection);
+
+impl Connected {
+    /// Waits for revocations after number `after`, for at most as long as the authority holds such a question.
+    ///
+    /// # Errors
+    /// [`AdmissionError`].
+    pub async fn news(&mut self, after: u64) -> Result<News, AdmissionError> {
+        let news = self.0.call("GET", &format!("/v1/epochs?after={after}"), Vec::new()).await?;
+        Ok(News::decode(&news)?)
+    }
+}

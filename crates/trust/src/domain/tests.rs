@@ -1,0 +1,98 @@
+//! The one file of a domain: the smallest one as it is promised, and every way it can be wrong.
+
+use super::*;
+
+/// The smallest domain, word for word as documented, with whole digests.
+fn smallest() -> String {
+    format!(
+        r#"
+format = 1
+domain = "pay.bank.example"
+sign   = {{ need = 2, by = ["ana.pub", "bo.pub", "cy.pub"] }}
+
+[hardware.snp]
+profile = "snp-2026-11"            # shipped and dated; `casemate policy show` expands every knob
+image   = "node.corim"             # which booted machine images
+machines = "any-genuine"           # written out: diversion is then not excluded, and results say so
+
+[place]
+eu = {{ aws-vlek = "eu-central-1" }}
+us = {{ aws-vlek = "us-east-1" }}
+
+[program.cache]
+measurement = ["sha384:{}"]       # written by `casemate add`, never pasted
+on = ["snp"]
+in = ["eu", "us"]
+listen = [6379]
+
+[program.api]
+measurement = ["sha384:{}"]
+on = ["snp"]
+in = ["eu"]
+connect = ["cache"]
+secrets = ["db-password"]
+"#,
+        "9f".repeat(48),
+        "41".repeat(48)
+    )
+}
+
+fn compile(text: &str) -> Result<Policy> {
+    DomainFile::parse(text)?
+        .compile(DomainRoot::new([1; 32]), 1, None, |f| (f == "node.corim").then(Vec::new))
+}
+
+#[test]
+fn the_smallest_domain_compiles_and_survives_its_encoding() {
+    let policy = compile(&smallest()).unwrap();
+    assert_eq!(policy.programs.len(), 2);
+    assert_eq!(policy.hardware[0].machines, Machines::AnyGenuine);
+    assert_eq!(Policy::decode(&policy.encode()).unwrap(), policy);
+    let permissions = crate::permission::Permissions::compile(&policy).unwrap();
+    assert_eq!(
+        permissions.text(),
+        "permit (principal == Role::\"api\", action == Action::\"connect\", resource == Role::\"cache\");\n\
+         permit (principal == Role::\"api\", action == Action::\"read\", resource == Secret::\"db-password\");\n\
+         permit (principal == Role::\"cache\", action == Action::\"listen\", resource == Port::\"6379\");\n"
+    );
+    let (api, cache) = (RoleName::new("api").unwrap(), RoleName::new("cache").unwrap());
+    use crate::permission::Action::{Connect, Listen, Read};
+    assert!(
+        permissions.permits(&api, &Connect("cache")) && permissions.permits(&cache, &Listen(6379))
+    );
+    assert!(
+        !permissions.permits(&cache, &Connect("api"))
+            && !permissions.permits(&cache, &Read("db-password"))
+    );
+    assert!(!permissions.permits(&api, &Listen(6379)));
+}
+
+#[test]
+fn every_mistake_is_named() {
+    for (from, to, says) in [
+        ("machines =", "machine =", "did you mean `machines`?"),
+        ("listen =", "lisen =", "did you mean `listen`?"),
+        ("format = 1", "format = 2", "format is \"2\", expected 1"),
+        ("pay.bank.example", "Pay.bank.example", "a SPIFFE trust domain"),
+        ("9f9f", "9F9F", "96 lower-case hex digits"),
+        ("sha384:9f", "sha384:9", "96 lower-case hex digits"),
+        ("\"any-genuine\"", "\"any\"", "any-genuine"),
+        ("in = [\"eu\"]", "in = [\"moon\"]", "places that [place] names"),
+        ("on = [\"snp\"]", "on = [\"software\"]", "no [hardware] section"),
+        ("on = [\"snp\"]", "on = []", "can never be admitted"),
+        ("[program.api]", "[program.API]", "a role"),
+        ("\"node.corim\"", "\"other.corim\"", "reference values"),
+        ("machines = \"any-genuine\"", "", "missing field `machines`"),
+    ] {
+        let text = smallest().replacen(from, to, 1);
+        assert_ne!(text, smallest(), "{from}");
+        let said = compile(&text).unwrap_err().to_string();
+        assert!(said.contains(says), "{from} -> {to}: {said}");
+    }
+}
+
+#[test]
+fn a_mistake_is_shown_with_its_line() {
+    let said = compile(&smallest().replacen("listen =", "lisen =", 1)).unwrap_err().to_string();
+    assert!(said.contains("line 19"), "{said}");
+}

@@ -1,0 +1,31 @@
+//! From a policy's word on a kind of hardware to the profile that evidence is appraised under.
+
+use evidence::appraise::{HardwareProfile, Knobs};
+use evidence::{Kind, snp};
+
+use crate::policy::Hardware;
+
+/// The profile; none if the policy names one that was not shipped with this version.
+#[must_use]
+pub fn profile(hardware: &Hardware) -> Option<HardwareProfile> {
+    let knobs = match hardware.kind {
+        Kind::Software => Knobs::Software,
+        Kind::Snp => Knobs::Snp(snp::Knobs {}),
+        _ => return None,
+    };
+    let id = if hardware.profile.is_empty() {
+        hardware.kind.as_str().to_owned()
+    } else {
+        hardware.profile.clone()
+    };
+    Some(HardwareProfile {
+        id,
+        kind: hardware.kind,
+        roots: hardware.roots.clone(),
+        machines: hardware.machines.clone(),
+        images: hardware.images.clone(),
+        isolation: hardware.isolation.clone(),
+        host: hardware.host.clone(),
+        knobs,
+    })
+}

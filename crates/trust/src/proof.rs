@@ -1,0 +1,157 @@
+//! Proofs: why a key speaks for a role, as data. The rules are written down in `docs/rules.md`; `checker` has its own
+//! reading of them and of this encoding.
+
+use ciborium::Value;
+use evidence::cbor;
+
+/// What is known or concluded. Every term is an array: its name, then its arguments as text (hex for digests).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term(pub Vec<String>);
+
+impl Term {
+    /// A term.
+    #[must_use]
+    pub fn new(parts: &[&str]) -> Self {
+        Self(parts.iter().map(|p| (*p).to_owned()).collect())
+    }
+
+    /// Its reading in English.
+    #[must_use]
+    pub fn english(&self) -> String {
+        let parts = self.0.iter().map(String::as_str).collect::<Vec<_>>();
+        let short = |d: &str| d.get(..12).map_or(d.to_owned(), |h| format!("{h}…"));
+        match parts.as_slice() {
+            ["policy-takes-hardware", kind, profile] => {
+                format!("the policy takes {kind} machines{}", under(profile))
+            }
+            ["policy-trusts", program, role, kind] => {
+                format!("the policy trusts program {} as {role} on {kind}", short(program))
+            }
+            ["evidence-shows-machine", kind, image, machine] => {
+                format!(
+                    "authentic evidence shows a {kind} machine ({}) that launched {}",
+                    short(machine),
+                    short(image)
+                )
+            }
+            ["evidence-binds-monitor", key] => {
+                format!("that evidence covers the monitor's key {}", short(key))
+            }
+            ["monitor-states", key, program, isolation, leaf] => format!(
+                "the monitor with key {} states that program {} ({isolation} isolation) holds the key {}",
+                short(key),
+                short(program),
+                short(leaf)
+            ),
+            ["machine-genuine", kind] => {
+                format!("the machine is a {kind} machine as the policy wants it")
+            }
+            ["monitor-trusted", key] => {
+                format!("the monitor with key {} may speak for programs on it", short(key))
+            }
+            ["key-speaks-for-program", leaf, program] => {
+                format!("the key {} speaks for program {}", short(leaf), short(program))
+            }
+            ["key-speaks-for-role", leaf, role] => {
+                format!("the key {} speaks for {role}", short(leaf))
+            }
+            other => other.join(" "),
+        }
+    }
+}
+
+fn under(profile: &str) -> String {
+    if profile.is_empty() { String::new() } else { format!(" under {profile}") }
+}
+
+/// Why a term holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// The policy says so.
+    Policy,
+    /// Authentic evidence says so.
+    Evidence,
+    /// R1: hardware the policy takes, shown by evidence, is genuine.
+    Genuine,
+    /// R2: a genuine machine's evidence makes its monitor trusted.
+    Monitor,
+    /// R3: what a trusted monitor states of a program's key holds.
+    Speaks,
+    /// R4: a key that speaks for a program trusted for a role on this hardware speaks for the role.
+    Role,
+}
+
+impl Rule {
+    /// The spelling in the encoding.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Evidence => "evidence",
+            Self::Genuine => "R1",
+            Self::Monitor => "R2",
+            Self::Speaks => "R3",
+            Self::Role => "R4",
+        }
+    }
+}
+
+/// One step: a rule, the steps it rests on, what follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The rule.
+    pub rule: Rule,
+    /// Places of earlier steps.
+    pub premises: Vec<usize>,
+    /// What follows.
+    pub conclusion: Term,
+}
+
+/// A proof; the last step is what is proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof(pub Vec<Step>);
+
+impl Proof {
+    /// Deterministic CBOR.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let step = |s: &Step| {
+            Value::Array(vec![
+                s.rule.as_str().into(),
+                Value::Array(
+                    s.premises
+                        .iter()
+                        .map(|p| u64::try_from(*p).unwrap_or(u64::MAX).into())
+                        .collect(),
+                ),
+                Value::Array(s.conclusion.0.iter().map(|t| Value::from(t.as_str())).collect()),
+            ])
+        };
+        cbor::encode(&cbor::map(vec![
+            (1, 1.into()),
+            (2, Value::Array(self.0.iter().map(step).collect())),
+        ]))
+    }
+
+    /// In English, a line a step.
+    #[must_use]
+    pub fn english(&self) -> Vec<String> {
+        self.0
+            .iter()
+            .zip(1..)
+            .map(|(s, n): (&Step, usize)| {
+                let from = s
+                    .premises
+                    .iter()
+                    .map(|p| p.saturating_add(1).to_string())
+                    .collect::<Vec<_>>()
+                    .join(" and ");
+                let why = match s.rule {
+                    Rule::Policy | Rule::Evidence => String::new(),
+                    rule => format!(" (by {}, from {from})", rule.as_str()),
+                };
+                format!("{n}. {}{why}", s.conclusion.english())
+            })
+            .collect()
+    }
+}
