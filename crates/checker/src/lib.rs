@@ -1,1 +1,122 @@
-//! checker
+//! The checker: an auditor's own copy of a small program that re-checks decision records, years later, offline.
+//!
+//! It shares no code with the engine that decided ([`record`] is what both agree on; the proof's encoding and the rules
+//! are read here a second time from `docs/rules.md`). Each part is answered for itself: evidence, proof, permission.
+#![forbid(unsafe_code)]
+
+mod permission;
+mod proof;
+pub mod record;
+
+use evidence::layered::{verify_monitor, verify_program_digest};
+use evidence::{BinderKind, MonitorBinding, RootDigest, software};
+
+pub use record::{DecisionRecord, RecordError};
+
+/// How re-checking one part went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Made again, and it held.
+    Rechecked,
+    /// It could not be made: the record does not hold what it takes.
+    InputWithheld(&'static str),
+    /// Made again, and it did not hold.
+    Failed(String),
+}
+
+/// What re-checking a record found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Signatures, chain, binding and window of the evidence at the recorded time.
+    pub evidence: Part,
+    /// Every step of the proof, from policy and evidence to the role.
+    pub proof: Part,
+    /// The permissions granted, asked of Cedar again.
+    pub permission: Part,
+}
+
+impl Report {
+    /// True if every part held.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        [&self.evidence, &self.proof, &self.permission].iter().all(|p| **p == Part::Rechecked)
+    }
+}
+
+/// Re-checks every part of a record.
+#[must_use]
+pub fn recheck(record: &DecisionRecord) -> Report {
+    let policy = match record::Policy::read(&record.policy) {
+        Ok(policy) => policy,
+        Err(e) => {
+            let failed = Part::Failed(format!("policy: {e}"));
+            return Report { evidence: failed.clone(), proof: failed.clone(), permission: failed };
+        }
+    };
+    let facts = recheck_evidence(record, &policy.software_roots);
+    let proof = match &facts {
+        Ok(facts) => proof::check(&record.proof, facts, &policy, &record.role)
+            .map_or_else(Part::Failed, |()| Part::Rechecked),
+        Err(_) => Part::InputWithheld("facts of evidence that does not hold"),
+    };
+    Report {
+        evidence: facts.map_or_else(Part::Failed, |_| Part::Rechecked),
+        proof,
+        permission: permission::check(record, &policy)
+            .map_or_else(Part::Failed, |()| Part::Rechecked),
+    }
+}
+
+/// What the evidence says, in the words of proofs.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) kind: String,
+    pub(crate) image: String,
+    pub(crate) machine: String,
+    pub(crate) statement_key: String,
+    pub(crate) program: String,
+    pub(crate) isolation: String,
+    pub(crate) leaf: String,
+}
+
+fn recheck_evidence(record: &DecisionRecord, roots: &[RootDigest]) -> Result<Facts, String> {
+    let hardware =
+        software::verify(&record.hardware, roots, record.hardware_at).map_err(|e| e.to_string())?;
+    let binding = MonitorBinding {
+        domain: record.domain,
+        statement_key: record.statement_key,
+        nonce: record.nonce,
+    };
+    let monitor = verify_monitor(&hardware, &binding).map_err(|e| e.to_string())?;
+    let leaf = leaf_of(&record.binder).ok_or("binder: not an admission of a key")?;
+    let digest = evidence::BinderDigest::new(evidence::bytes::sha384(&record.binder));
+    let program = verify_program_digest(&monitor, &record.statement, BinderKind::Admission, digest)
+        .map_err(|e| e.to_string())?;
+    if record.at > program.holds_until() {
+        return Err("the evidence had ended before the decision".to_owned());
+    }
+    let (f, s) = (program.facts(), &program.facts().statement.program);
+    Ok(Facts {
+        kind: f.monitor.hardware.kind.as_str().to_owned(),
+        image: f.monitor.hardware.measurement.to_string(),
+        machine: f
+            .monitor
+            .hardware
+            .machine
+            .as_ref()
+            .map_or_else(|| "unnamed".to_owned(), ToString::to_string),
+        statement_key: f.monitor.statement_key.to_string(),
+        program: s.measurement.to_string(),
+        isolation: s.isolation.as_str().to_owned(),
+        leaf,
+    })
+}
+
+/// The client's key in an admission binder: its seventh item.
+fn leaf_of(binder: &[u8]) -> Option<String> {
+    let items = evidence::cbor::decode(binder, 4096).ok()?.into_array().ok()?;
+    let is = |at: usize, text: &str| items.get(at).and_then(ciborium::Value::as_text) == Some(text);
+    let admission = is(0, evidence::binder::LABEL) && is(2, "admission") && is(3, "client");
+    let leaf = items.get(6)?.as_bytes()?;
+    (admission && leaf.len() == 32).then(|| hex::encode(leaf))
+}

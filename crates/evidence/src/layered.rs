@@ -7,8 +7,8 @@
 use thiserror::Error;
 
 use crate::authentic::{Authentic, Check};
-use crate::binder::{Binder, MonitorBinding};
-use crate::bytes::{DomainRoot, ReportData, StatementKey};
+use crate::binder::{Binder, BinderKind, MonitorBinding};
+use crate::bytes::{BinderDigest, DomainRoot, ReportData, StatementKey};
 use crate::controls::holds;
 use crate::hardware::HardwareFacts;
 use crate::statement::{self, Expected, Purpose, Statement, StatementRefusal};
@@ -99,12 +99,21 @@ pub fn verify_program(
     statement: &[u8],
     binder: &Binder,
 ) -> Result<Authentic<ProgramFacts>, StatementRefusal> {
+    verify_program_digest(monitor, statement, binder.kind, binder.digest())
+}
+
+/// The same for whoever has only the binder's digest, as an auditor has.
+///
+/// # Errors
+/// [`StatementRefusal`].
+pub fn verify_program_digest(
+    monitor: &Authentic<MonitorFacts>,
+    statement: &[u8],
+    kind: BinderKind,
+    binder: BinderDigest,
+) -> Result<Authentic<ProgramFacts>, StatementRefusal> {
     let m = monitor.facts();
-    let expected = Expected {
-        purpose: Purpose::Binder(binder.kind),
-        domain: m.domain,
-        binder: binder.digest(),
-    };
+    let expected = Expected { purpose: Purpose::Binder(kind), domain: m.domain, binder };
     let statement = statement::verify(statement, &m.statement_key, &expected)?;
     let mut checks = monitor.checks().to_vec();
     checks.push(Check::passed("statement", format!("program {}", statement.program.measurement)));

@@ -1,13 +1,38 @@
-//! A program's proxy. Stub.
+//! A program's proxy: admission, ingress, egress and the program's sockets. It holds this program's TLS key and its
+//! keyholder socket, and nothing else; it can speak for no other program and opens no file but the peers' addresses.
+
+mod admit;
+mod egress;
+mod ingress;
+mod porter;
+mod socket;
+
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::sync::Arc;
+
+use channel::admission::Bundle;
 use ciborium::Value;
-use evidence::cbor::{self, Fields};
+use evidence::Time;
+use evidence::cbor::{self, CborError, Fields};
+use platform::{PlatformError, keyholder, message};
+use thiserror::Error;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+
+use crate::{harden, sys};
+pub(crate) use admit::Admitted;
+
+/// Descriptors, by number: control, keyholder, porter, program socket, workload socket, then one listener per peer.
+const CONTROL: i32 = 3;
 
 /// First message to a proxy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
-    /// The domain's bundle.
+    /// The domain's [`Bundle`]; empty for a program that needs no admission (the first authority).
     pub domain: Vec<u8>,
-    /// The program terminates TLS itself.
+    /// The program terminates TLS itself: ingress passes its bytes through.
     pub self_tls: bool,
     /// Its ports.
     pub listen: Vec<u16>,
@@ -17,18 +42,19 @@ pub struct Start {
     pub directory: String,
 }
 
-impl Start {
-    /// As a message.
-    #[must_use]
-    pub fn encode(&self) -> Value {
-        cbor::map(vec![
-            (1, Value::Bytes(self.domain.clone())),
-            (2, self.self_tls.into()),
-            (3, Value::Array(self.listen.iter().map(|p| Value::from(*p)).collect())),
-            (4, Value::Array(self.connect.iter().map(|p| Value::from(p.as_str())).collect())),
-            (5, self.directory.as_str().into()),
-        ])
-    }
+/// Why a proxy ends.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ProxyError {
+    /// The kernel refused.
+    #[error("proxy: {0}")]
+    Io(#[from] std::io::Error),
+    /// A socket of ours.
+    #[error("proxy: {0}")]
+    Platform(#[from] PlatformError),
+    /// The start message.
+    #[error("proxy: {0}")]
+    Form(#[from] CborError),
 }
 
 /// What a proxy tells its supervisor.
@@ -45,6 +71,43 @@ pub enum Status {
     Refused(String),
 }
 
+impl Start {
+    /// As a message.
+    #[must_use]
+    pub fn encode(&self) -> Value {
+        cbor::map(vec![
+            (1, Value::Bytes(self.domain.clone())),
+            (2, self.self_tls.into()),
+            (3, Value::Array(self.listen.iter().map(|p| Value::from(*p)).collect())),
+            (4, Value::Array(self.connect.iter().map(|p| Value::from(p.as_str())).collect())),
+            (5, self.directory.as_str().into()),
+        ])
+    }
+
+    fn decode(value: Value) -> Result<Self, CborError> {
+        let mut f = Fields::from_value(value)?;
+        let port = |v: Value| {
+            v.into_integer()
+                .ok()
+                .and_then(|i| u16::try_from(i).ok())
+                .ok_or(CborError::Field("listen"))
+        };
+        let start = Self {
+            domain: f.bytes(1, "domain")?,
+            self_tls: f.boolean(2, "self_tls")?,
+            listen: f.array(3, "listen")?.into_iter().map(port).collect::<Result<_, _>>()?,
+            connect: f
+                .array(4, "connect")?
+                .into_iter()
+                .map(|v| v.into_text().map_err(|_| CborError::Field("connect")))
+                .collect::<Result<_, _>>()?,
+            directory: f.text(5, "directory")?,
+        };
+        f.finish()?;
+        Ok(start)
+    }
+}
+
 impl Status {
     /// From a message.
     #[must_use]
@@ -59,9 +122,7 @@ impl Status {
         })
     }
 
-    /// As a message.
-    #[must_use]
-    pub fn encode(&self) -> Value {
+    fn encode(&self) -> Value {
         let (code, text) = match self {
             Self::Listening { address } => (1, address),
             Self::Admitted(t) => (2, t),
@@ -69,4 +130,102 @@ impl Status {
         };
         cbor::map(vec![(1, code.into()), (2, text.as_str().into())])
     }
+}
+
+/// Tells the supervisor.
+#[derive(Clone)]
+struct Reporter(Arc<OwnedFd>);
+
+impl Reporter {
+    fn say(&self, status: &Status) {
+        let _ = message::send(self.0.as_fd(), &status.encode(), &[]);
+    }
+}
+
+/// The time, as this machine has it; authorities and credentials check it.
+#[expect(clippy::disallowed_methods, reason = "the edge where a proxy reads the clock")]
+pub(crate) fn clock() -> Time {
+    let since =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Time::from_unix(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// The process: until its program's init or its supervisor goes away.
+///
+/// # Errors
+/// [`ProxyError`].
+pub fn run() -> Result<(), ProxyError> {
+    harden::harden()?;
+    let control = sys::inherited(CONTROL)?;
+    let (start, _) = message::receive(&control)?.ok_or(CborError::Field("start"))?;
+    let start = Start::decode(start)?;
+    let keyholder = Arc::new(keyholder::Client::new(sys::inherited(4)?));
+    let porter = Arc::new(porter::Porter::new(sys::inherited(5)?));
+    let program = StdUnixListener::from(sys::inherited(6)?);
+    let workload = StdUnixListener::from(sys::inherited(7)?);
+    let egress = start
+        .connect
+        .iter()
+        .zip(8..)
+        .map(|(role, fd)| Ok((role.clone(), std::net::TcpListener::from(sys::inherited(fd)?))))
+        .collect::<std::io::Result<Vec<_>>>()?;
+    sys::drop_capabilities()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    crate::sandbox::seccomp::apply_proxy()?;
+    let reporter = Reporter(Arc::new(control));
+    runtime.block_on(live(start, keyholder, porter, program, workload, egress, reporter))
+}
+
+async fn live(
+    start: Start,
+    keyholder: Arc<keyholder::Client>,
+    porter: Arc<porter::Porter>,
+    program: StdUnixListener,
+    workload: StdUnixListener,
+    egress: Vec<(String, std::net::TcpListener)>,
+    reporter: Reporter,
+) -> Result<(), ProxyError> {
+    program.set_nonblocking(true)?;
+    workload.set_nonblocking(true)?;
+    let program = UnixListener::from_std(program)?;
+    let bundle = if start.domain.is_empty() { None } else { Some(Bundle::decode(&start.domain)?) };
+    let (admitted, watch) = watch::channel(None);
+    tokio::spawn(socket::serve(program, Arc::clone(&keyholder), bundle.clone()));
+    // Kept open so that its path exists; the Workload API answers there once it is spoken.
+    let _workload = workload;
+    let mut addresses = Vec::new();
+    for port in &start.listen {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        addresses.push(listener.local_addr()?.to_string());
+        if start.self_tls {
+            tokio::spawn(ingress::pass_through(listener, *port, Arc::clone(&porter)));
+        } else {
+            tokio::spawn(ingress::attested(
+                listener,
+                *port,
+                Arc::clone(&porter),
+                Arc::clone(&keyholder),
+                watch.clone(),
+            ));
+        }
+    }
+    if let Some(address) = addresses.into_iter().next() {
+        reporter.say(&Status::Listening { address });
+    }
+    for (role, listener) in egress {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        tokio::spawn(egress::serve(
+            role,
+            listener,
+            start.directory.clone(),
+            Arc::clone(&keyholder),
+            watch.clone(),
+        ));
+    }
+    match bundle {
+        Some(bundle) if !start.self_tls => admit::keep(bundle, keyholder, admitted, reporter).await,
+        _ => std::future::pending::<()>().await,
+    }
+    Ok(())
 }

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use evidence::software::layout::{ENDORSEMENT_LABEL, REPORT_LABEL};
 use evidence::software::{Endorsement, Report};
-use evidence::{HardwareEvidence, Kind, Measurement, ReportData, StatementKey, Time, Window, cose};
+use evidence::{
+    HardwareEvidence, Kind, Measurement, ReportData, RootDigest, StatementKey, Time, Window, cose,
+};
 use thiserror::Error;
 
 use crate::{Secret, random};
@@ -100,10 +102,10 @@ impl Machine {
         })
     }
 
-    /// The root key a policy pins.
+    /// The digest of the root key, which a policy pins.
     #[must_use]
-    pub const fn root(&self) -> StatementKey {
-        self.root
+    pub fn root(&self) -> RootDigest {
+        evidence::software::chain::root_digest(&self.root)
     }
 
     /// The machine's id.
@@ -131,7 +133,7 @@ impl Machine {
         HardwareEvidence {
             kind: Kind::Software,
             report: cose::assemble(payload, signature),
-            endorsements: vec![self.endorsement.clone()],
+            endorsements: vec![self.endorsement.clone(), self.root.as_bytes().to_vec()],
         }
     }
 }

@@ -14,23 +14,26 @@ pub fn root_digest(root: &StatementKey) -> RootDigest {
     RootDigest::new(sha256(root.as_bytes()))
 }
 
-/// The endorsement, if one of `roots` signed it and it is in force at `at`.
+/// The endorsement, if the root key that came along is pinned, signed it, and it is in force at `at`.
 ///
 /// # Errors
 /// [`SoftwareRefusal::UntrustedRoot`], [`SoftwareRefusal::Expired`] or a malformed object.
 pub(super) fn verify_endorsement(
     bytes: &[u8],
-    roots: &[StatementKey],
+    root: &[u8],
+    roots: &[RootDigest],
     at: Time,
 ) -> Result<(RootDigest, Endorsement), SoftwareRefusal> {
+    let root = StatementKey::from_slice(root).ok_or(SoftwareRefusal::UntrustedRoot)?;
+    let digest = root_digest(&root);
+    if !holds("software_root", roots.contains(&digest)) {
+        return Err(SoftwareRefusal::UntrustedRoot);
+    }
     let signed = Sign1::parse(bytes, LEN_MAX)?;
-    let (root, payload) = roots
-        .iter()
-        .find_map(|root| Some((root, signed.verify(root, ENDORSEMENT_LABEL).ok()?)))
-        .ok_or(SoftwareRefusal::UntrustedRoot)?;
+    let payload = signed.verify(&root, ENDORSEMENT_LABEL).map_err(SoftwareRefusal::Endorsement)?;
     let endorsement = parse_endorsement(payload)?;
     if !holds("software_endorsement_window", endorsement.window.contains(at)) {
         return Err(SoftwareRefusal::Expired { window: endorsement.window, at });
     }
-    Ok((root_digest(root), endorsement))
+    Ok((digest, endorsement))
 }

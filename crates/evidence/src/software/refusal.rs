@@ -16,14 +16,17 @@ pub enum SoftwareRefusal {
     /// The report's signature or envelope does not hold.
     #[error("software report: {0}")]
     Report(#[from] CoseError),
-    /// Not exactly one endorsement came along.
+    /// Not the machine's endorsement and its root key came along.
     #[error(
-        "software evidence carries {0} endorsements, expected exactly 1; send the machine's endorsement"
+        "software evidence carries {0} endorsements, expected 2; send the machine's endorsement and its root key"
     )]
     Endorsements(usize),
-    /// No given root signed the endorsement.
+    /// The root did not sign the endorsement.
+    #[error("software endorsement: {0}")]
+    Endorsement(CoseError),
+    /// The root is not pinned.
     #[error(
-        "software endorsement is signed by no pinned root; this is another root's machine, name its root in the policy or refuse it"
+        "software endorsement is under a root that is not pinned; this is another root's machine, name its root in the policy or refuse it"
     )]
     UntrustedRoot,
     /// The endorsement is not in force.

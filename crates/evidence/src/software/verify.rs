@@ -5,7 +5,7 @@ use super::layout::{Facts, LEN_MAX, REPORT_LABEL};
 use super::parse::parse_report;
 use super::refusal::SoftwareRefusal;
 use crate::authentic::{Authentic, Check};
-use crate::bytes::StatementKey;
+use crate::bytes::RootDigest;
 use crate::controls::holds;
 use crate::cose::Sign1;
 use crate::hardware::{Detail, HardwareEvidence, HardwareFacts, Kind, MachineId};
@@ -13,22 +13,22 @@ use crate::time::Time;
 
 /// Authentic facts, if a machine endorsed by one of `roots` signed the report.
 ///
-/// 1. exactly one endorsement, 2. its signature by a pinned root and its window, 3. the report's
+/// 1. endorsement and root key, 2. the endorsement's signature by a pinned root and its window, 3. the report's
 /// signature by the endorsed key, 4. the machine named in both.
 ///
 /// # Errors
 /// [`SoftwareRefusal`], the first that applies.
 pub fn verify(
     evidence: &HardwareEvidence,
-    roots: &[StatementKey],
+    roots: &[RootDigest],
     at: Time,
 ) -> Result<Authentic<HardwareFacts>, SoftwareRefusal> {
     // 1
-    let [endorsement] = evidence.endorsements.as_slice() else {
+    let [endorsement, root] = evidence.endorsements.as_slice() else {
         return Err(SoftwareRefusal::Endorsements(evidence.endorsements.len()));
     };
     // 2
-    let (root, endorsement) = verify_endorsement(endorsement, roots, at)?;
+    let (root, endorsement) = verify_endorsement(endorsement, root, roots, at)?;
     // 3
     let signed = Sign1::parse(&evidence.report, LEN_MAX)?;
     let report = parse_report(signed.verify(&endorsement.report_key, REPORT_LABEL)?)?;

@@ -13,7 +13,7 @@ use platform::{Platform, StoreId};
 struct World {
     control: OwnedFd,
     key: StatementKey,
-    root: StatementKey,
+    root: evidence::RootDigest,
     _dir: tempfile::TempDir,
 }
 

@@ -1,0 +1,11 @@
+//! The authority: negotiates trust and issues credentials. It is itself a program under a monitor: it makes its CA key
+//! inside, owners appraise its evidence and endorse the key, and a compromised authority still cannot grant beyond the
+//! policy that the owners signed.
+
+mod core;
+mod ledgered;
+mod shell;
+mod start;
+
+pub use core::{Core, Limits};
+pub use start::{AuthorityError, Bootstrap, run};

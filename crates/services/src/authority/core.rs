@@ -1,0 +1,316 @@
+//! What the authority decides, without a socket or a clock: state and a request in, an answer out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use channel::DomainTrust;
+use channel::admission::{Admission, AdmissionRequest, News};
+use channel::credential::{Ca, Credential, P256Key};
+use checker::DecisionRecord;
+use evidence::controls::holds;
+use evidence::layered::{MonitorFacts, verify_monitor, verify_program};
+use evidence::{
+    Authentic, Binder, HardwareEvidence, HardwareFacts, Kind, MonitorBinding, Nonce, SpkiDigest,
+    StatementKey, Time, Window, software,
+};
+use trust::policy::PolicyInForce;
+use trust::revocation::{Revocations, Revoked};
+use trust::signing::Signed;
+use trust::{Context, Decision, decide};
+
+use super::ledgered::Ledgered;
+
+/// How long things live.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// A monitor's hardware evidence, in seconds.
+    pub monitor_lease_secs: i64,
+    /// A credential.
+    pub credential_secs: i64,
+    /// A credential whose key the program can export.
+    pub exportable_secs: i64,
+}
+
+/// A monitor whose hardware evidence was verified.
+struct Lease {
+    monitor: Authentic<MonitorFacts>,
+    hardware: Authentic<HardwareFacts>,
+    evidence: HardwareEvidence,
+    nonce: Nonce,
+    ends: Time,
+}
+
+/// The authority's state.
+pub struct Core {
+    trust: Arc<DomainTrust>,
+    ca: Ca,
+    policy: PolicyInForce,
+    revocations: Revocations,
+    leases: HashMap<StatementKey, Lease>,
+    log: Ledgered,
+    limits: Limits,
+    /// Refusals before anything was authentic: counted, not entered (I8).
+    refused_unproved: u64,
+}
+
+/// A no, for the one who asked.
+pub type Reasons = Vec<String>;
+
+fn one(reason: impl ToString) -> Reasons {
+    vec![reason.to_string()]
+}
+
+impl Core {
+    /// An authority of a domain whose owners endorsed it.
+    #[must_use]
+    pub fn new(
+        trust: Arc<DomainTrust>,
+        ca: Ca,
+        policy: PolicyInForce,
+        log: Ledgered,
+        limits: Limits,
+    ) -> Self {
+        let (revocations, leases) = (Revocations::default(), HashMap::new());
+        Self { trust, ca, policy, revocations, leases, log, limits, refused_unproved: 0 }
+    }
+
+    /// True if fresh hardware evidence is wanted from this monitor.
+    #[must_use]
+    pub fn needs_hardware(&self, monitor: &StatementKey, now: Time) -> bool {
+        !self.leases.get(monitor).is_some_and(|l| now < l.ends)
+    }
+
+    /// Refusals of strangers so far.
+    #[must_use]
+    pub const fn refused_unproved(&self) -> u64 {
+        self.refused_unproved
+    }
+
+    /// Number of the newest revocation.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.revocations.epoch()
+    }
+
+    /// Revocations after number `after`.
+    #[must_use]
+    pub fn news(&self, after: u64, now: Time) -> News {
+        News {
+            policy: self.policy.policy().version,
+            revocations: self.revocations.after(after),
+            time: now,
+        }
+    }
+
+    /// Takes an owners' revocation; ends the leases it touches.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn revoke(&mut self, signed: Signed) -> Result<u64, Reasons> {
+        let payload = signed.payload.clone();
+        let genesis = self.trust.authority().genesis().clone();
+        let revoked = self.revocations.add(signed, &genesis).map_err(one)?.clone();
+        self.log.enter("revocation", &payload).map_err(one)?;
+        if let Revoked::StatementKey(key) = revoked {
+            self.leases.remove(&key);
+        }
+        Ok(self.revocations.epoch())
+    }
+
+    /// Decides on an admission.
+    ///
+    /// 1. the key holds itself, 2. the monitor's lease, 3. the statement, 4. the decision, 5. record and log, 6. the
+    ///    credential, never longer than anything it rests on.
+    ///
+    /// # Errors
+    /// The reasons.
+    pub fn admit(
+        &mut self,
+        request: &AdmissionRequest,
+        binder: &Binder,
+        key: StatementKey,
+        now: Time,
+    ) -> Result<Admission, Reasons> {
+        // 1
+        let leaf = SpkiDigest::of_der(&request.spki);
+        let possessed = P256Key::from_spki(&request.spki)
+            .is_some_and(|k| k.verifies(&binder.encode(), &request.proof_of_possession));
+        if !possessed || !holds("admission_leaf", binder.client.spki == Some(leaf)) {
+            self.refused_unproved = self.refused_unproved.saturating_add(1);
+            return Err(one(
+                "proof of possession: expected a signature of the key to be certified over this connection's binder; make it inside the program",
+            ));
+        }
+        // 2
+        if let Some(evidence) = &request.hardware {
+            let lease = self.lease(evidence, key, binder.server.nonce, now);
+            let lease = lease
+                .inspect_err(|_| self.refused_unproved = self.refused_unproved.saturating_add(1))?;
+            self.leases.insert(key, lease);
+        }
+        let lease = self.leases.get(&key).filter(|l| now < l.ends);
+        let lease = lease.ok_or_else(|| one("monitor lease: expected fresh hardware evidence, got none; send it with this admission"))?;
+        // 3
+        let program = verify_program(&lease.monitor, &request.statement, binder);
+        let program = program.map_err(|e| {
+            self.refused_unproved = self.refused_unproved.saturating_add(1);
+            one(e)
+        })?;
+        // 4
+        let narrow = request.narrow.as_deref();
+        let context = Context { now, leaf, narrow, revocations: &self.revocations };
+        let grant = match decide(&[&self.policy], &program, &lease.hardware, &context) {
+            Decision::Granted(grant) => grant,
+            Decision::Refused(reasons) => {
+                let reasons = reasons.iter().map(ToString::to_string).collect::<Vec<_>>();
+                self.log
+                    .enter(
+                        "refusal",
+                        format!(
+                            "{}: {}",
+                            program.facts().statement.program.measurement,
+                            reasons.join("; ")
+                        )
+                        .as_bytes(),
+                    )
+                    .map_err(one)?;
+                return Err(reasons);
+            }
+        };
+        // 5
+        let record = DecisionRecord {
+            at: now,
+            domain: self.trust.root(),
+            policy: self.policy.signed().payload.clone(),
+            hardware: lease.evidence.clone(),
+            hardware_at: lease.hardware.verified_at(),
+            nonce: lease.nonce,
+            statement_key: key,
+            statement: request.statement.clone(),
+            binder: binder.encode(),
+            proof: grant.proof.encode(),
+            role: grant.role.to_string(),
+            connect: grant.connect.iter().map(ToString::to_string).collect(),
+            listen: grant.listen.clone(),
+            secrets: grant.secrets.clone(),
+        };
+        let decision = record.digest();
+        let log_index = self.log.admission(&record).map_err(one)?;
+        // 6
+        let life = if request.exportable {
+            self.limits.exportable_secs
+        } else {
+            self.limits.credential_secs
+        };
+        let not_after = grant
+            .not_after
+            .min(now.plus_secs(life))
+            .min(lease.ends)
+            .min(self.trust.authority().endorsement().window.not_after);
+        let state = &program.facts().statement.program;
+        let credential = Credential {
+            domain: self.trust.root(),
+            role: grant.role.clone(),
+            measurement: state.measurement,
+            statement_key: key,
+            kind: lease.hardware.facts().kind,
+            isolation: state.isolation,
+            host: state.host,
+            exportable: request.exportable,
+            policy: self.policy.policy().version,
+            proof: evidence::ContentDigest::of(&record.proof),
+            log_index,
+        };
+        let id = self.policy.policy().domain.spiffe_id(&grant.role);
+        let certificate = self
+            .ca
+            .issue(&id, &request.spki, &credential, Window { not_before: now, not_after })
+            .map_err(one)?;
+        let programs = &self.policy.policy().programs;
+        let clients = programs
+            .iter()
+            .filter(|p| p.connect.contains(&grant.role))
+            .map(|p| p.role.to_string())
+            .collect();
+        Ok(Admission {
+            certificate,
+            role: record.role,
+            connect: record.connect,
+            clients,
+            policy: credential.policy,
+            revocation: self.revocations.epoch(),
+            log_index,
+            decision,
+            secrets: Vec::new(),
+            time: now,
+        })
+    }
+
+    fn lease(
+        &self,
+        evidence: &HardwareEvidence,
+        key: StatementKey,
+        nonce: Nonce,
+        now: Time,
+    ) -> Result<Lease, Reasons> {
+        let hardware = match evidence.kind {
+            Kind::Software => {
+                let stated =
+                    self.policy.policy().hardware.iter().filter(|h| h.kind == Kind::Software);
+                let roots = stated.flat_map(|h| h.roots.iter().copied()).collect::<Vec<_>>();
+                software::verify(evidence, &roots, now).map_err(one)?
+            }
+            other => {
+                return Err(one(format!(
+                    "hardware kind: {other} evidence is not admitted by this version yet; use `casemate verify` on it"
+                )));
+            }
+        };
+        let binding = MonitorBinding { domain: self.trust.root(), statement_key: key, nonce };
+        let monitor = verify_monitor(&hardware, &binding).map_err(one)?;
+        let ends = monitor.holds_until().min(now.plus_secs(self.limits.monitor_lease_secs));
+        Ok(Lease { monitor, hardware, evidence: evidence.clone(), nonce, ends })
+    }
+
+    /// A certificate for the authority's own TLS key.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn own_certificate(
+        &self,
+        spki: &[u8],
+        info: &platform::Info,
+        now: Time,
+    ) -> Result<Vec<u8>, Reasons> {
+        let role =
+            trust::RoleName::new(channel::admission::AUTHORITY_ROLE).ok_or_else(|| one("role"))?;
+        let id = self.policy.policy().domain.spiffe_id(&role);
+        let credential = Credential {
+            domain: self.trust.root(),
+            role,
+            measurement: info.program.measurement,
+            statement_key: info.statement_key,
+            kind: Kind::Software,
+            isolation: info.program.isolation,
+            host: info.program.host,
+            exportable: false,
+            policy: self.policy.policy().version,
+            proof: evidence::ContentDigest::of(b"endorsed by the owners"),
+            log_index: 0,
+        };
+        let not_after = self.trust.authority().endorsement().window.not_after;
+        self.ca.issue(&id, spki, &credential, Window { not_before: now, not_after }).map_err(one)
+    }
+
+    /// The domain's trust, as clients have it.
+    #[must_use]
+    pub const fn trust(&self) -> &Arc<DomainTrust> {
+        &self.trust
+    }
+
+    /// The log's newest checkpoint.
+    #[must_use]
+    pub fn checkpoint(&self) -> &str {
+        self.log.checkpoint()
+    }
+}

@@ -1,0 +1,278 @@
+//! The authority's HTTPS interface (`docs/api/authority.md`). One connection, one challenge; nothing is stored for
+//! strangers, and every read is bounded in size, number and time.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use channel::admission::{AdmissionRequest, BODY_MAX, Challenge, ChallengeRequest, Refused};
+use channel::session::{SharedTls, server_session};
+use channel::tls;
+use evidence::{
+    Binder, BinderKind, ContentDigest, End, Nonce, Side, SpkiDigest, StatementKey, Time,
+};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use platform::program::Client;
+use rustls::pki_types as rustls_key;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use trust::signing::Signed;
+
+use super::core::Core;
+use super::start::AuthorityError;
+
+/// Connections at once.
+const CONNECTIONS_MAX: usize = 1024;
+/// A TLS handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// Headers of a request, and a body.
+const READ_MAX: Duration = Duration::from_secs(10);
+/// How long a question for news is held.
+const NEWS_MAX: Duration = Duration::from_secs(25);
+/// A connection as a whole.
+const CONNECTION_MAX: Duration = Duration::from_secs(24 * 3600);
+
+struct Shared {
+    core: Mutex<Core>,
+    platform: Mutex<Client>,
+    own: SpkiDigest,
+    epoch: watch::Sender<u64>,
+    clock: fn() -> Time,
+}
+
+impl Shared {
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A challenge of this connection, usable once.
+struct Pending {
+    client: Nonce,
+    server: Nonce,
+    leaf: SpkiDigest,
+    monitor: StatementKey,
+}
+
+struct Connection {
+    shared: Arc<Shared>,
+    tls: SharedTls<TlsStream<TcpStream>>,
+    pending: Mutex<Option<Pending>>,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+fn answer(status: StatusCode, body: Vec<u8>) -> Answer {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response
+}
+
+fn refused(reasons: Vec<String>) -> Answer {
+    answer(StatusCode::FORBIDDEN, Refused { reasons }.encode())
+}
+
+fn bad() -> Answer {
+    answer(
+        StatusCode::BAD_REQUEST,
+        b"the body is not of the interface; see docs/api/authority.md\n".to_vec(),
+    )
+}
+
+/// Serves until the process ends.
+pub(super) async fn serve(
+    core: Core,
+    platform: Client,
+    info: platform::Info,
+    port: u16,
+    clock: fn() -> Time,
+) -> Result<(), AuthorityError> {
+    let tls = |e: String| AuthorityError::Tls(e);
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)
+        .map_err(|e| tls(e.to_string()))?;
+    let spki = rcgen::PublicKeyData::subject_public_key_info(&key);
+    let leaf = core.own_certificate(&spki, &info, clock()).map_err(|r| tls(r.join("; ")))?;
+    let chain = vec![leaf.into()];
+    let key = rustls_pki(&key);
+    let identity = tls::Identity { chain, key };
+    let config =
+        tls::server(None, identity, tls::ALPN_HTTP, clock).map_err(|e| tls(e.to_string()))?;
+    let acceptor = TlsAcceptor::from(config);
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    let (epoch, _) = watch::channel(core.epoch());
+    let shared = Arc::new(Shared {
+        core: Mutex::new(core),
+        platform: Mutex::new(platform),
+        own: SpkiDigest::of_der(&spki),
+        epoch,
+        clock,
+    });
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok((tcp, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        // Beyond the limit a stranger is turned away at once, so that nobody waits behind idle ones.
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
+        tokio::spawn(async move {
+            let _: Result<(), tokio::time::error::Elapsed> =
+                tokio::time::timeout(CONNECTION_MAX, connection(acceptor, tcp, shared)).await;
+            drop(place);
+        });
+    }
+}
+
+fn rustls_pki(key: &rcgen::KeyPair) -> rustls_key::PrivateKeyDer<'static> {
+    rustls_key::PrivateKeyDer::Pkcs8(key.serialize_der().into())
+}
+
+async fn connection(acceptor: TlsAcceptor, tcp: TcpStream, shared: Arc<Shared>) {
+    let _ = tcp.set_nodelay(true);
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(tcp)).await else {
+        return;
+    };
+    let tls = SharedTls::new(stream);
+    let this = Arc::new(Connection { shared, tls: tls.clone(), pending: Mutex::new(None) });
+    let service = hyper::service::service_fn(move |request| {
+        let this = Arc::clone(&this);
+        async move { Ok::<_, Infallible>(this.route(request).await) }
+    });
+    let _ = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(READ_MAX.saturating_add(NEWS_MAX))
+        .max_buf_size(64 * 1024)
+        .serve_connection(TokioIo::new(tls), service)
+        .await;
+}
+
+async fn body(request: Request<Incoming>) -> Option<Vec<u8>> {
+    let collected = Limited::new(request.into_body(), BODY_MAX).collect();
+    let collected = tokio::time::timeout(READ_MAX, collected).await.ok()?.ok()?;
+    Some(collected.to_bytes().to_vec())
+}
+
+impl Connection {
+    /// Every route there is.
+    async fn route(&self, request: Request<Incoming>) -> Answer {
+        let (method, path) =
+            (request.method().as_str().to_owned(), request.uri().path().to_owned());
+        match (method.as_str(), path.as_str()) {
+            ("GET", "/v1/health") => answer(StatusCode::OK, b"ok\n".to_vec()),
+            ("GET", "/v1/log/checkpoint") => {
+                answer(StatusCode::OK, self.shared.core().checkpoint().as_bytes().to_vec())
+            }
+            ("GET", "/v1/epochs") => self.news(request.uri().query().unwrap_or_default()).await,
+            ("POST", "/v1/admission/challenge") => {
+                match body(request).await.and_then(|b| ChallengeRequest::decode(&b).ok()) {
+                    Some(ask) => self.challenge(&ask),
+                    None => bad(),
+                }
+            }
+            ("POST", "/v1/admission") => {
+                match body(request).await.and_then(|b| AdmissionRequest::decode(&b).ok()) {
+                    Some(ask) => self.admit(&ask),
+                    None => bad(),
+                }
+            }
+            ("POST", "/v1/revoke") => {
+                match body(request).await.and_then(|b| Signed::decode(&b).ok()) {
+                    Some(signed) => self.revoke(signed),
+                    None => bad(),
+                }
+            }
+            _ => answer(
+                StatusCode::NOT_FOUND,
+                b"no such route; see docs/api/authority.md\n".to_vec(),
+            ),
+        }
+    }
+
+    fn binder(
+        &self,
+        p: &Pending,
+        kind: BinderKind,
+        side: Side,
+        claims: ContentDigest,
+    ) -> Option<Binder> {
+        let session =
+            self.tls.with(|s| server_session(s.get_ref().1, &p.client, &p.server)).ok()?;
+        let domain = Some(self.shared.core().trust().root());
+        let client = End { domain, spki: Some(p.leaf), nonce: p.client };
+        let server = End { domain, spki: Some(self.shared.own), nonce: p.server };
+        Some(Binder { kind, side, client, server, session, claims })
+    }
+
+    /// The challenge lives in this connection; a new one replaces the last.
+    fn challenge(&self, ask: &ChallengeRequest) -> Answer {
+        let Ok(server) = platform::fresh_nonce() else {
+            return answer(StatusCode::INTERNAL_SERVER_ERROR, Vec::new());
+        };
+        let pending =
+            Pending { client: ask.nonce, server, leaf: ask.leaf, monitor: ask.statement_key };
+        let binder =
+            self.binder(&pending, BinderKind::ChannelProgram, Side::Server, ContentDigest::of(b""));
+        let Some(binder) = binder else { return bad() };
+        let stated =
+            self.shared.platform.lock().unwrap_or_else(PoisonError::into_inner).state(&binder);
+        let Ok(statement) = stated else {
+            return answer(StatusCode::INTERNAL_SERVER_ERROR, Vec::new());
+        };
+        let now = (self.shared.clock)();
+        let hardware_needed = self.shared.core().needs_hardware(&ask.statement_key, now);
+        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(pending);
+        answer(
+            StatusCode::OK,
+            Challenge { nonce: server, statement, hardware_needed, time: now }.encode(),
+        )
+    }
+
+    fn admit(&self, ask: &AdmissionRequest) -> Answer {
+        // Taken out: a challenge is answered once, also by those who ask at the same time.
+        let Some(pending) = self.pending.lock().unwrap_or_else(PoisonError::into_inner).take()
+        else {
+            return refused(vec![
+                "challenge: expected one of this connection, got none; ask for a challenge first"
+                    .to_owned(),
+            ]);
+        };
+        let Some(binder) = self.binder(&pending, BinderKind::Admission, Side::Client, ask.claims())
+        else {
+            return bad();
+        };
+        let decided =
+            self.shared.core().admit(ask, &binder, pending.monitor, (self.shared.clock)());
+        match decided {
+            Ok(admission) => answer(StatusCode::OK, admission.encode()),
+            Err(reasons) => refused(reasons),
+        }
+    }
+
+    fn revoke(&self, signed: Signed) -> Answer {
+        let revoked = self.shared.core().revoke(signed);
+        match revoked {
+            Ok(epoch) => {
+                self.shared.epoch.send_replace(epoch);
+                answer(StatusCode::OK, format!("{epoch}\n").into_bytes())
+            }
+            Err(reasons) => refused(reasons),
+        }
+    }
+
+    /// Answers at once if there is news, else as soon as there is, else after a while with none.
+    async fn news(&self, query: &str) -> Answer {
+        let Some(after) = query.strip_prefix("after=").and_then(|n| n.parse::<u64>().ok()) else {
+            return bad();
+        };
+        let mut epoch = self.shared.epoch.subscribe();
+        let _ = tokio::time::timeout(NEWS_MAX, epoch.wait_for(|e| *e > after)).await;
+        let news = self.shared.core().news(after, (self.shared.clock)());
+        answer(StatusCode::OK, news.encode())
+    }
+}

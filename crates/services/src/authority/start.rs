@@ -1,0 +1,250 @@
+//! The authority's start inside its program root: keys made or opened, owners' endorsement awaited, then serving.
+//!
+//! `/state` is the host's: what is read from it is signed by the owners, sealed by us, or a question of theirs.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use channel::DomainTrust;
+use channel::credential::{Ca, IssueError, spki_digest};
+use ciborium::Value;
+use evidence::cbor::{self, CborError, Fields};
+use evidence::{ContentDigest, HardwareEvidence, Nonce, Time, Window};
+use ledger::note::Signer;
+use platform::program::Client;
+use platform::{Platform, PlatformError, Secret, StoreId};
+use thiserror::Error;
+use trust::policy::PolicyInForce;
+use trust::signing::Signed;
+use trust::{EndorsedAuthority, Genesis};
+
+use super::core::{Core, Limits};
+use super::ledgered::Ledgered;
+use super::shell;
+
+const STATE: &str = "/state";
+/// Ten years: the endorsement ends it long before.
+const CA_SECS: i64 = 10 * 365 * 86_400;
+/// How long an authority waits for its owners before it gives up.
+const ENDORSEMENT_WAIT: Duration = Duration::from_secs(300);
+
+/// Why an authority does not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AuthorityError {
+    /// A file of its state.
+    #[error("authority: {}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The network.
+    #[error("authority: {0}")]
+    Io(#[from] io::Error),
+    /// Its platform.
+    #[error("authority: {0}; it runs as a program under a monitor, see `casemate up`")]
+    Platform(#[from] PlatformError),
+    /// A malformed object.
+    #[error("authority: {0}")]
+    Form(#[from] CborError),
+    /// Genesis.
+    #[error("authority: {0}")]
+    Genesis(#[from] trust::genesis::GenesisError),
+    /// Policy.
+    #[error("authority: {0}")]
+    Policy(#[from] trust::policy::PolicyError),
+    /// Signature.
+    #[error("authority: {0}")]
+    Signing(#[from] trust::signing::SigningError),
+    /// No policy in force.
+    #[error(
+        "authority: no signed policy in its state directory; sign one with `casemate policy sign`"
+    )]
+    NoPolicy,
+    /// Certificates.
+    #[error("authority: {0}")]
+    Issue(#[from] IssueError),
+    /// Credential of its own.
+    #[error("authority: {0}")]
+    Credential(#[from] channel::CredentialRefusal),
+    /// The log.
+    #[error("authority: {0}")]
+    Log(#[from] ledger::LogError),
+    /// The owners never endorsed it.
+    #[error("authority: no endorsement came within {} s", ENDORSEMENT_WAIT.as_secs())]
+    NotEndorsed,
+    /// TLS.
+    #[error("authority: TLS: {0}")]
+    Tls(String),
+}
+
+/// What an authority shows its owners: its keys, and evidence that this very program made them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bootstrap {
+    /// CA certificate, DER.
+    pub ca: Vec<u8>,
+    /// The log's public key.
+    pub log: String,
+    /// Hardware evidence with the owners' nonce.
+    pub hardware: HardwareEvidence,
+    /// The program claim over [`Bootstrap::said`], with the owners' nonce.
+    pub claim: Vec<u8>,
+    /// The monitor's key.
+    pub statement_key: evidence::StatementKey,
+}
+
+impl Bootstrap {
+    /// What the claim says: the digest of CA certificate and log key.
+    #[must_use]
+    pub fn said(ca: &[u8], log: &str) -> ContentDigest {
+        ContentDigest::of(&cbor::encode(&Value::Array(vec![Value::Bytes(ca.to_vec()), log.into()])))
+    }
+
+    /// Deterministic CBOR.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let b = |b: &[u8]| Value::Bytes(b.to_vec());
+        cbor::encode(&cbor::map(vec![
+            (1, 1.into()),
+            (2, b(&self.ca)),
+            (3, self.log.as_str().into()),
+            (4, self.hardware.kind.as_str().into()),
+            (5, b(&self.hardware.report)),
+            (6, Value::Array(self.hardware.endorsements.iter().map(|e| b(e)).collect())),
+            (7, b(&self.claim)),
+            (8, b(self.statement_key.as_bytes())),
+        ]))
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`CborError`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, CborError> {
+        let mut f = Fields::decode(bytes, channel::admission::BODY_MAX)?;
+        f.version(1)?;
+        Ok(Self {
+            ca: f.bytes(2, "ca")?,
+            log: f.text(3, "log")?,
+            hardware: HardwareEvidence {
+                kind: evidence::Kind::parse(&f.text(4, "kind")?).ok_or(CborError::Field("kind"))?,
+                report: f.bytes(5, "report")?,
+                endorsements: f
+                    .array(6, "endorsements")?
+                    .into_iter()
+                    .map(|v| v.into_bytes().map_err(|_| CborError::Field("endorsements")))
+                    .collect::<Result<_, _>>()?,
+            },
+            claim: f.bytes(7, "claim")?,
+            statement_key: f.named(8, "statement_key", evidence::StatementKey::from_slice)?,
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, AuthorityError> {
+    fs::read(path).map_err(|source| AuthorityError::File { path: path.to_owned(), source })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), AuthorityError> {
+    let file = |source| AuthorityError::File { path: path.to_owned(), source };
+    let new = path.with_extension("new");
+    fs::write(&new, bytes).map_err(file)?;
+    fs::rename(&new, path).map_err(file)
+}
+
+/// The authority's whole life.
+///
+/// 1. platform and domain, 2. policy, 3. keys, 4. evidence for the owners, 5. their endorsement, 6. serving.
+///
+/// # Errors
+/// [`AuthorityError`].
+pub fn run(port: u16, limits: Limits, clock: fn() -> Time) -> Result<(), AuthorityError> {
+    let state = Path::new(STATE);
+    // 1
+    let mut client = Client::connect()?;
+    let info = client.info()?;
+    let genesis = Genesis::pinned(&read(&state.join("genesis.cbor"))?, info.domain)?;
+    // 2
+    let mut policy: Option<PolicyInForce> = None;
+    for n in 1_u64.. {
+        let Ok(bytes) = fs::read(state.join(format!("policy-{n}.cbor"))) else { break };
+        policy = Some(PolicyInForce::verify(&Signed::decode(&bytes)?, &genesis, policy.as_ref())?);
+    }
+    let policy = policy.ok_or(AuthorityError::NoPolicy)?;
+    // 3
+    let (ca, signer) = keys(&mut client, &genesis, clock())?;
+    let log = signer.verifier().to_text();
+    // 4
+    let nonce = read(&state.join("owner-nonce"))?;
+    let nonce = Nonce::from_slice(&nonce).ok_or(CborError::Field("owner-nonce"))?;
+    let claim = client.attest(nonce, Bootstrap::said(ca.certificate(), &log))?;
+    let hardware = client.hardware_evidence(nonce)?;
+    let shown = Bootstrap {
+        ca: ca.certificate().to_vec(),
+        log,
+        hardware,
+        claim,
+        statement_key: info.statement_key,
+    };
+    write(&state.join("bootstrap.cbor"), &shown.encode())?;
+    // 5
+    let trust = Arc::new(endorsed(state, &genesis, ca.certificate(), clock)?);
+    // 6
+    let log = Ledgered::open(&state.join("log"), signer)?;
+    let core = Core::new(trust, ca, policy, log, limits);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(shell::serve(core, client, info, port, clock))
+}
+
+/// The CA key and the log's key: opened from the sealed file, or made now and sealed.
+fn keys(client: &mut Client, genesis: &Genesis, now: Time) -> Result<(Ca, Signer), AuthorityError> {
+    let path = Path::new(STATE).join("keys.sealed");
+    let store = StoreId::new("authority-keys").ok_or(CborError::Field("store"))?;
+    let domain = genesis.domain.as_str();
+    let window = Window { not_before: now.plus_secs(-3600), not_after: now.plus_secs(CA_SECS) };
+    let origin = format!("{domain}/log");
+    let signer =
+        |seed: [u8; 32]| Signer::new(&origin, Secret::new(seed)).ok_or(CborError::Field("seed"));
+    if let Ok(blob) = fs::read(&path) {
+        let opened = client.open(&store, 1, &blob)?;
+        let mut f = Fields::decode(opened.plaintext.expose(), platform::seal::PLAINTEXT_MAX)?;
+        let pkcs8 = Secret::new(f.bytes(1, "ca")?);
+        let seed = f.named(2, "log", |b| b.try_into().ok())?;
+        return Ok((Ca::restore(domain, window, &pkcs8)?, signer(seed)?));
+    }
+    let (ca, pkcs8) = Ca::create(domain, window)?;
+    let mut seed = [0; 32];
+    platform::random(&mut seed)?;
+    let plain = Secret::new(cbor::encode(&cbor::map(vec![
+        (1, Value::Bytes(pkcs8.expose().clone())),
+        (2, Value::Bytes(seed.to_vec())),
+    ])));
+    write(&path, &client.seal(&store, 1, plain.expose())?)?;
+    Ok((ca, signer(seed)?))
+}
+
+/// Waits for an endorsement of this very key that the owners signed.
+fn endorsed(
+    state: &Path,
+    genesis: &Genesis,
+    ca: &[u8],
+    clock: fn() -> Time,
+) -> Result<DomainTrust, AuthorityError> {
+    let begin = std::time::Instant::now();
+    let own = spki_digest(ca)?;
+    while begin.elapsed() < ENDORSEMENT_WAIT {
+        let found =
+            fs::read(state.join("endorsement.cbor")).ok().and_then(|b| Signed::decode(&b).ok());
+        let authority = found.and_then(|s| EndorsedAuthority::verify(&s, genesis, clock()).ok());
+        if let Some(authority) = authority.filter(|a| a.endorsement().ca == own) {
+            return Ok(DomainTrust::new(authority, ca)?);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Err(AuthorityError::NotEndorsed)
+}
