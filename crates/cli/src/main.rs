@@ -1,69 +1,121 @@
-//! The `casemate` command.
+//! The `casemate` command: one file per subcommand. Hidden subcommands are this program's own processes.
+
+mod add;
+mod audit;
+mod clock;
+mod doctor;
+mod domain;
+mod explain;
+mod measure;
+mod new;
+mod output;
+mod policy;
+mod programs;
+mod revoke;
+mod tour;
+mod up;
+mod verify;
+
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    let ran = match args.next().as_deref() {
-        Some("__keyholder") => monitor::keyholder::run().map_err(|e| e.to_string()),
-        Some("__launcher") => monitor::launcher::run().map_err(|e| e.to_string()),
-        Some("__try") => try_it(args.collect()),
-        _ => Err("not yet".to_owned()),
-    };
-    match ran {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("casemate: {e}");
-            ExitCode::from(2)
-        }
-    }
+use clap::{Parser, Subcommand};
+
+/// Confidential computing: programs proved, isolated, and talking only to programs that have earned it.
+#[derive(Parser)]
+#[command(
+    name = "casemate",
+    version,
+    propagate_version = true,
+    after_help = "Exit status: 0 done or accepted, 1 refused, 2 wrong usage or unusable input, 3 something is missing that can be supplied."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
 }
 
-fn try_it(args: Vec<String>) -> Result<(), String> {
-    use std::os::fd::AsFd;
-    let dir = std::env::temp_dir().join(format!("try-{}", std::process::id()));
-    let machine = dir.join("machine");
-    platform::software::Machine::create(&machine, evidence::Time::from_unix(1_800_000_000))
-        .map_err(|e| e.to_string())?;
-    let settings = monitor::supervisor::Settings {
-        run: dir.join("run"),
-        state: dir.join("state"),
-        machine,
-        domain: evidence::DomainRoot::new([1; 32]),
-        monitor: evidence::Measurement::new([2; 48]),
+#[derive(Subcommand)]
+enum Command {
+    /// Show on this machine, with real processes, what casemate promises, and every way of cheating refused
+    Tour(tour::TourArgs),
+    /// Make a development domain: keys, genesis, a software machine, and its domain file
+    New(new::NewArgs),
+    /// Start this domain's monitor and authority
+    Up(up::UpArgs),
+    /// Measure a program and write it into the policy
+    Add(add::AddArgs),
+    /// Start programs that were added
+    Run(programs::RunArgs),
+    /// List programs
+    Ps(programs::PsArgs),
+    /// Show what a program with the grant `--stdio plain` has written
+    Logs(programs::LogsArgs),
+    /// Stop programs; without names, everything
+    Stop(programs::StopArgs),
+    /// Say why a program was let in, with the proof
+    Explain(explain::ExplainArgs),
+    /// Print what a program measures
+    Measure(measure::MeasureArgs),
+    /// Check, show and sign the policy
+    Policy(policy::PolicyArgs),
+    /// Revoke a program: its connections close within a second
+    Revoke(revoke::RevokeArgs),
+    /// Re-check the log and every decision in it, offline
+    Audit(audit::AuditArgs),
+    /// Say what this machine offers and lacks
+    Doctor(doctor::DoctorArgs),
+    /// Verify a file of hardware evidence
+    Verify(verify::VerifyArgs),
+    #[command(name = "__keyholder", hide = true)]
+    Keyholder,
+    #[command(name = "__launcher", hide = true)]
+    Launcher,
+    #[command(name = "__proxy", hide = true)]
+    Proxy,
+    #[command(name = "__supervisor", hide = true)]
+    Supervisor(up::SupervisorArgs),
+    #[command(name = "__authority", hide = true)]
+    Authority,
+    #[command(name = "__tour-program", hide = true)]
+    TourProgram(tour::inside::ProgramArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+        }
     };
-    let s = monitor::supervisor::Supervisor::start(settings).map_err(|e| e.to_string())?;
-    let w = std::sync::Arc::clone(&s);
-    std::thread::spawn(move || w.watch());
-    let mut config = monitor::program::Config::new(args);
-    config.stdio = monitor::program::config::Stdio::Plain;
-    let mut expected = None;
-    let mut code = 0;
-    for i in 0..3 {
-        let t = std::time::Instant::now();
-        let launch = monitor::launcher::Launch {
-            name: "x".into(),
-            config: config.to_json().map_err(|e| e.to_string())?.into_bytes(),
-            expected,
-        };
-        let dup =
-            |f: std::os::fd::BorrowedFd<'_>| f.try_clone_to_owned().map_err(|e| e.to_string());
-        let stdio = [
-            dup(std::io::stdin().as_fd())?,
-            dup(std::io::stdout().as_fd())?,
-            dup(std::io::stderr().as_fd())?,
-        ];
-        let p = s.run(launch, stdio, None)?;
-        let started = t.elapsed();
-        expected = Some(p.measurement);
-        code = s.wait("x", |p| p.status).unwrap_or(99);
-        eprintln!(
-            "run {i}: started {started:?} ended {:?} status {code} {} {}",
-            t.elapsed(),
-            p.limits,
-            p.measurement
-        );
-    }
-    s.shutdown();
-    let _ = std::fs::remove_dir_all(&dir);
-    std::process::exit(code)
+    let ran = match cli.command {
+        Command::Tour(args) => tour::run(&args),
+        Command::New(args) => new::run(&args),
+        Command::Up(args) => up::run(&args),
+        Command::Add(args) => add::run(&args),
+        Command::Run(args) => programs::run(&args),
+        Command::Ps(args) => programs::ps(&args),
+        Command::Logs(args) => programs::logs(&args),
+        Command::Stop(args) => programs::stop(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Measure(args) => measure::run(&args),
+        Command::Policy(args) => policy::run(&args),
+        Command::Revoke(args) => revoke::run(&args),
+        Command::Audit(args) => audit::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Verify(args) => return verify::run(&args),
+        Command::Keyholder => {
+            monitor::keyholder::run().map(|()| ExitCode::SUCCESS).map_err(Into::into)
+        }
+        Command::Launcher => {
+            monitor::launcher::run().map(|()| ExitCode::SUCCESS).map_err(Into::into)
+        }
+        Command::Proxy => monitor::proxy::run().map(|()| ExitCode::SUCCESS).map_err(Into::into),
+        Command::Supervisor(args) => up::supervise(&args),
+        Command::Authority => up::authority(),
+        Command::TourProgram(args) => tour::inside::run(&args),
+    };
+    ran.unwrap_or_else(|e| {
+        eprintln!("casemate: {e:#}");
+        ExitCode::from(output::exit_code(&e))
+    })
 }

@@ -25,3 +25,14 @@ pub fn harden() -> io::Result<()> {
 pub fn inherited(number: i32) -> io::Result<std::os::fd::OwnedFd> {
     sys::inherited(number)
 }
+
+/// The same for the supervisor, which outlives the command that started it.
+///
+/// # Errors
+/// What the kernel said.
+pub fn harden_detached() -> io::Result<()> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    rustix::thread::set_no_new_privs(true)?;
+    Ok(())
+}

@@ -22,7 +22,6 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use crate::{harden, sys};
-pub(crate) use admit::Admitted;
 
 /// Descriptors, by number: control, keyholder, porter, program socket, workload socket, then one listener per peer.
 const CONTROL: i32 = 3;

@@ -96,6 +96,14 @@ impl Rule {
     }
 }
 
+impl Rule {
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Policy, Self::Evidence, Self::Genuine, Self::Monitor, Self::Speaks, Self::Role]
+            .into_iter()
+            .find(|r| r.as_str() == text)
+    }
+}
+
 /// One step: a rule, the steps it rests on, what follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -131,6 +139,36 @@ impl Proof {
             (1, 1.into()),
             (2, Value::Array(self.0.iter().map(step).collect())),
         ]))
+    }
+
+    /// Reads what [`Proof::encode`] writes.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut f = cbor::Fields::decode(bytes, 1 << 20).ok()?;
+        f.version(1).ok()?;
+        let steps = f.array(2, "steps").ok()?;
+        f.finish().ok()?;
+        let number = |v: Value| usize::try_from(v.into_integer().ok()?).ok();
+        let step = |v: Value| {
+            let [rule, premises, says] = <[Value; 3]>::try_from(v.into_array().ok()?).ok()?;
+            let says = says
+                .into_array()
+                .ok()?
+                .into_iter()
+                .map(|t| t.into_text().ok())
+                .collect::<Option<_>>()?;
+            Some(Step {
+                rule: Rule::parse(&rule.into_text().ok()?)?,
+                premises: premises
+                    .into_array()
+                    .ok()?
+                    .into_iter()
+                    .map(number)
+                    .collect::<Option<_>>()?,
+                conclusion: Term(says),
+            })
+        };
+        steps.into_iter().map(step).collect::<Option<_>>().map(Self)
     }
 
     /// In English, a line a step.

@@ -316,3 +316,32 @@ impl Connected {
         Ok(News::decode(&news)?)
     }
 }
+
+/// Number of the newest revocation.
+///
+/// # Errors
+/// [`AdmissionError`].
+pub async fn epoch(
+    address: &str,
+    trust: &Arc<DomainTrust>,
+    clock: fn() -> Time,
+) -> Result<u64, AdmissionError> {
+    let mut connection = Connection::open(address, trust, clock).await?;
+    let text = connection.call("GET", "/v1/epoch", Vec::new()).await?;
+    let number = core::str::from_utf8(&text).ok().and_then(|t| t.trim().parse().ok());
+    number.ok_or(AdmissionError::Form(CborError::Field("epoch")))
+}
+
+/// Hands in an owners' revocation.
+///
+/// # Errors
+/// [`AdmissionError`].
+pub async fn revoke(
+    address: &str,
+    trust: &Arc<DomainTrust>,
+    signed: &Signed,
+    clock: fn() -> Time,
+) -> Result<(), AdmissionError> {
+    let mut connection = Connection::open(address, trust, clock).await?;
+    connection.call("POST", "/v1/revoke", signed.encode()).await.map(drop)
+}

@@ -10,7 +10,7 @@ use channel::admission::{Admission, Bundle};
 use channel::handshake::{Epochs, StatementSource};
 use channel::tls::Identity;
 use evidence::{Binder, BinderKind, HardwareEvidence, Nonce, SpkiDigest, StatementKey, Time};
-use platform::{Platform, PlatformError, keyholder};
+use platform::{PlatformError, keyholder};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::sync::watch;
 use trust::Revocations;

@@ -77,7 +77,7 @@ impl Core {
     /// True if fresh hardware evidence is wanted from this monitor.
     #[must_use]
     pub fn needs_hardware(&self, monitor: &StatementKey, now: Time) -> bool {
-        !self.leases.get(monitor).is_some_and(|l| now < l.ends)
+        self.leases.get(monitor).is_none_or(|l| now >= l.ends)
     }
 
     /// Refusals of strangers so far.

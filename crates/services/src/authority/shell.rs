@@ -168,6 +168,9 @@ impl Connection {
             ("GET", "/v1/log/checkpoint") => {
                 answer(StatusCode::OK, self.shared.core().checkpoint().as_bytes().to_vec())
             }
+            ("GET", "/v1/epoch") => {
+                answer(StatusCode::OK, format!("{}\n", self.shared.core().epoch()).into_bytes())
+            }
             ("GET", "/v1/epochs") => self.news(request.uri().query().unwrap_or_default()).await,
             ("POST", "/v1/admission/challenge") => {
                 match body(request).await.and_then(|b| ChallengeRequest::decode(&b).ok()) {

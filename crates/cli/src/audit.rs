@@ -1,0 +1,111 @@
+//! `casemate audit verify|show`: the log and every decision in it, re-checked without network, authority or monitor.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+use ledger::note::Verifier;
+use serde_json::json;
+
+use crate::domain::Domain;
+use crate::explain;
+use crate::output::{Failure, Format, json};
+
+/// Re-check the log and every decision in it, offline.
+#[derive(clap::Args)]
+pub struct AuditArgs {
+    #[command(subcommand)]
+    command: Audit,
+}
+
+#[derive(Subcommand)]
+enum Audit {
+    /// Check every entry against the signed checkpoint, and every decision record part by part
+    Verify {
+        /// The log's directory, if not this domain's own
+        #[arg(long)]
+        log: Option<PathBuf>,
+        /// How to print
+        #[arg(long, value_enum, default_value = "table")]
+        format: Format,
+    },
+    /// List the entries
+    Show,
+}
+
+/// Where the authority keeps its log.
+pub fn log_dir(domain: &Domain) -> PathBuf {
+    domain.dir.join("state").join(crate::up::AUTHORITY).join("log")
+}
+
+/// Entries of a log that holds under the key the owners endorsed.
+pub fn entries(domain: &Domain, log: &Path) -> Result<Vec<Vec<u8>>> {
+    let state = domain.dir.join("state").join(crate::up::AUTHORITY).join("endorsement.cbor");
+    let bytes = std::fs::read(&state).with_context(|| state.display().to_string())?;
+    let signed = trust::signing::Signed::decode(&bytes)?;
+    let authority =
+        trust::EndorsedAuthority::verify(&signed, &domain.genesis, crate::clock::now())?;
+    let verifier = Verifier::parse(&authority.endorsement().log)?;
+    ledger::disk::audit(log, &verifier).map_err(|e| Failure::Refused(e.to_string()).into())
+}
+
+/// Runs it.
+pub fn run(args: &AuditArgs) -> Result<ExitCode> {
+    let domain = Domain::find()?;
+    match &args.command {
+        Audit::Verify { log, format } => {
+            verify(&domain, &log.clone().unwrap_or_else(|| log_dir(&domain)), *format)
+        }
+        Audit::Show => {
+            for (n, entry) in entries(&domain, &log_dir(&domain))?.iter().enumerate() {
+                println!("{n:>6}  {}", String::from_utf8_lossy(entry));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Re-checks everything; what was found, and whether all held.
+pub fn recheck(domain: &Domain, log: &Path) -> Result<(usize, Vec<(String, checker::Report)>)> {
+    let entries = entries(domain, log)?;
+    let mut reports = Vec::new();
+    for entry in &entries {
+        let Some((role, digest)) = std::str::from_utf8(entry)
+            .ok()
+            .and_then(|t| t.strip_prefix("admission ")?.split_once(' '))
+        else {
+            continue;
+        };
+        let record = explain::read(log, digest)?;
+        if record.digest().to_string() != digest {
+            return Err(Failure::Refused(format!(
+                "decision record {digest} is not the one the log names; it was changed"
+            ))
+            .into());
+        }
+        reports.push((role.to_owned(), checker::recheck(&record)));
+    }
+    Ok((entries.len(), reports))
+}
+
+fn verify(domain: &Domain, log: &Path, format: Format) -> Result<ExitCode> {
+    let (entries, reports) = recheck(domain, log)?;
+    let good = reports.iter().all(|(_, r)| r.holds());
+    if format == Format::Json {
+        let rows = reports.iter().map(|(role, r)| {
+            json!({"role": role, "evidence": format!("{:?}", r.evidence), "proof": format!("{:?}", r.proof), "permission": format!("{:?}", r.permission)})
+        });
+        json(&json!({"entries": entries, "decisions": rows.collect::<Vec<_>>(), "holds": good}));
+    } else {
+        println!("log: {entries} entries under a checkpoint signed by the endorsed key");
+        for (role, r) in &reports {
+            println!(
+                "decision on {role}: evidence {:?}, proof {:?}, permission {:?}",
+                r.evidence, r.proof, r.permission
+            );
+        }
+        println!("{}", if good { "everything holds" } else { "NOT everything holds" });
+    }
+    Ok(ExitCode::from(u8::from(!good)))
+}
