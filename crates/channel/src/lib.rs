@@ -7,6 +7,7 @@
 pub mod admission;
 pub mod credential;
 pub mod handshake;
+pub mod keys;
 pub mod session;
 pub mod tls;
 

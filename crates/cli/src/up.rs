@@ -243,7 +243,10 @@ pub fn supervise(args: &SupervisorArgs) -> Result<ExitCode> {
     let listener = supervisor::control::listen(Path::new(&run))?;
     std::thread::spawn(move || {
         watcher.watch();
-        std::process::exit(0);
+        // The launcher is gone: nothing can run. A stop that was asked for answers first and ends us itself.
+        if !watcher.is_asked_to_end() {
+            std::process::exit(1);
+        }
     });
     supervisor::control::serve(&supervisor, &listener);
     Ok(ExitCode::SUCCESS)

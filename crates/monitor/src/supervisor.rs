@@ -77,6 +77,8 @@ struct State {
     proxies: BTreeMap<String, Proxy>,
     launching: Option<(Event, Vec<OwnedFd>)>,
     stopping: bool,
+    /// The command line asked for the end and is owed an answer.
+    asked: bool,
 }
 
 struct Proxy {
@@ -153,6 +155,12 @@ impl Supervisor {
         }
         self.lock().stopping = true;
         self.changed.notify_all();
+    }
+
+    /// True if the command line asked for the end: whoever answers it ends the process.
+    #[must_use]
+    pub fn is_asked_to_end(&self) -> bool {
+        self.lock().asked
     }
 
     /// Starts a program and its proxy.
