@@ -154,7 +154,8 @@ pub(crate) fn clock() -> Time {
 /// # Errors
 /// [`ProxyError`].
 pub fn run() -> Result<(), ProxyError> {
-    harden::harden()?;
+    // Not tied to its parent's death: the supervisor starts proxies on threads that end. Its socket is the tie.
+    harden::harden_detached()?;
     let control = sys::inherited(CONTROL)?;
     let (start, _) = message::receive(&control)?.ok_or(CborError::Field("start"))?;
     let start = Start::decode(start)?;
@@ -171,7 +172,13 @@ pub fn run() -> Result<(), ProxyError> {
     sys::drop_capabilities()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     crate::sandbox::seccomp::apply_proxy()?;
-    let reporter = Reporter(Arc::new(control));
+    let control = Arc::new(control);
+    let supervisor = Arc::clone(&control);
+    std::thread::spawn(move || {
+        while matches!(message::receive(supervisor.as_fd()), Ok(Some(_))) {}
+        std::process::exit(0);
+    });
+    let reporter = Reporter(control);
     runtime.block_on(live(start, keyholder, porter, program, workload, egress, reporter))
 }
 

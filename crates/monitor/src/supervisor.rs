@@ -284,6 +284,7 @@ impl Supervisor {
         let names = {
             let mut state = self.lock();
             state.stopping = true;
+            state.asked = true;
             state
                 .programs
                 .iter()

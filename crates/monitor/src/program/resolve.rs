@@ -46,6 +46,16 @@ const LEFT_OUT: &str = "__pycache__";
 const SKELETON: [&str; 8] =
     ["/dev", "/proc", "/tmp", "/run", "/run/casemate", "/etc", "/usr", "/state"];
 
+/// Where an executable is placed whose own place is mounted over inside.
+const MOVED: &str = "/app";
+
+/// True if a program's writable mounts would hide this path.
+fn hidden(path: &str) -> bool {
+    ["/tmp", "/run", "/dev", "/proc", "/state"]
+        .iter()
+        .any(|m| path.strip_prefix(m).is_some_and(|r| r.is_empty() || r.starts_with('/')))
+}
+
 /// One name of the root to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Planned {
@@ -110,6 +120,9 @@ pub enum ResolveError {
     /// A name that is not UTF-8.
     #[error("{}: the name is not UTF-8, so it cannot be measured; rename it", .0.display())]
     Name(PathBuf),
+    /// Under a place that is mounted over.
+    #[error("{}: a program's own /tmp, /run, /dev, /proc and /state are mounted over it; move the tree elsewhere", .0.display())]
+    Hidden(PathBuf),
     /// More files than allowed.
     #[error("more than {ENTRIES_MAX} files; give a smaller tree by --with")]
     TooMany,
@@ -120,7 +133,12 @@ pub enum ResolveError {
 /// # Errors
 /// [`ResolveError`].
 pub fn resolve(config: &Config) -> Result<Plan, ResolveError> {
-    let mut r = Resolver { root: PathBuf::from("/"), plan: Plan::default(), seen: BTreeSet::new() };
+    let mut r = Resolver {
+        root: PathBuf::from("/"),
+        moved: None,
+        plan: Plan::default(),
+        seen: BTreeSet::new(),
+    };
     for dir in SKELETON {
         r.plan.entries.insert(dir.to_owned(), Planned::Directory);
     }
@@ -132,9 +150,13 @@ pub fn resolve(config: &Config) -> Result<Plan, ResolveError> {
             r.plan.executable = r.search(program)?;
         }
         Source::Executable => {
-            let executable = r.search(program)?;
+            let found = r.search(program)?;
+            let executable = r.visible(&found)?;
             r.program(Path::new(&executable), 0)?;
             for tree in &config.trees {
+                if hidden(tree) {
+                    return Err(ResolveError::Hidden(tree.into()));
+                }
                 r.tree(Path::new(tree))?;
             }
             r.plan.executable = executable;
@@ -146,6 +168,8 @@ pub fn resolve(config: &Config) -> Result<Plan, ResolveError> {
 
 struct Resolver {
     root: PathBuf,
+    /// An executable that is elsewhere inside than on the host.
+    moved: Option<(PathBuf, PathBuf)>,
     plan: Plan,
     seen: BTreeSet<PathBuf>,
 }
@@ -153,6 +177,9 @@ struct Resolver {
 impl Resolver {
     /// Where a path inside is on the host.
     fn host(&self, inside: &Path) -> PathBuf {
+        if let Some((_, host)) = self.moved.as_ref().filter(|(place, _)| place == inside) {
+            return host.clone();
+        }
         let mut host = self.root.clone();
         host.extend(inside.components().filter(|c| matches!(c, Component::Normal(_))));
         host
@@ -169,8 +196,29 @@ impl Resolver {
             .ok_or_else(|| ResolveError::NotFound(program.to_owned()))
     }
 
+    /// The path an executable has inside: its own, or one of the same name where its own is mounted over.
+    fn visible(&mut self, found: &str) -> Result<String, ResolveError> {
+        if !hidden(found) {
+            return Ok(found.to_owned());
+        }
+        let host = fs::canonicalize(found)
+            .map_err(|source| ResolveError::Unreadable { path: found.into(), source })?;
+        let name = host
+            .file_name()
+            .and_then(|n| n.to_str())
+            .ok_or_else(|| ResolveError::Name(host.clone()))?;
+        let inside = format!("{MOVED}/{name}");
+        self.moved = Some((PathBuf::from(&inside), host));
+        Ok(inside)
+    }
+
     /// Adds `path` with every link and directory on the way; returns where it really is inside.
     fn add(&mut self, path: &Path) -> Result<PathBuf, ResolveError> {
+        if self.moved.as_ref().is_some_and(|(place, _)| place == path) {
+            self.insert(Path::new(MOVED), Planned::Directory)?;
+            self.insert(path, Planned::File(self.host(path)))?;
+            return Ok(path.to_owned());
+        }
         let mut rest =
             path.components().rev().map(|c| c.as_os_str().to_owned()).collect::<Vec<_>>();
         let (mut at, mut links) = (PathBuf::from("/"), 0);
