@@ -23,6 +23,7 @@ pub mod snp;
 pub mod software;
 pub mod statement;
 pub mod time;
+pub mod x509;
 
 pub use authentic::{Authentic, Check, Outcome};
 pub use binder::{Binder, BinderKind, End, MonitorBinding, ProgramClaim, Session, Side};

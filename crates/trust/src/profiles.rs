@@ -10,7 +10,9 @@ use crate::policy::Hardware;
 pub fn profile(hardware: &Hardware) -> Option<HardwareProfile> {
     let knobs = match hardware.kind {
         Kind::Software => Knobs::Software,
-        Kind::Snp => Knobs::Snp(snp::Knobs {}),
+        Kind::Snp if hardware.profile == "snp-2026-11" => {
+            Knobs::Snp(snp::Knobs::production_2026_11())
+        }
         _ => return None,
     };
     let id = if hardware.profile.is_empty() {

@@ -1,0 +1,12 @@
+//! Tests of the crate as its users see it, over captured evidence where it is there.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod binding;
+mod corpus;
+mod snp;

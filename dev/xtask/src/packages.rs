@@ -1,0 +1,45 @@
+//! Debian packages that tests use: installed when run as root, named otherwise.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Package, a file that shows it is there, why a test needs it.
+const PACKAGES: [(&str, &str, &str); 3] = [
+    ("redis-server", "/usr/bin/redis-server", "the tutorial protects an unmodified server"),
+    ("redis-tools", "/usr/bin/redis-cli", "the tutorial reaches it with an unmodified client"),
+    (
+        "openssh-client",
+        "/usr/bin/ssh-keygen",
+        "owners' signatures are checked against OpenSSH's own",
+    ),
+];
+
+/// Makes sure every package is there.
+pub(crate) fn ensure(install: bool) -> Result<(), String> {
+    let missing =
+        PACKAGES.iter().filter(|(_, file, _)| !Path::new(file).exists()).collect::<Vec<_>>();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.iter().map(|(name, ..)| *name).collect::<Vec<_>>();
+    missing.iter().for_each(|(name, _, why)| println!("  {name}: {why}"));
+    let root = Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout == b"0\n");
+    if !install || !root {
+        return Err(format!("missing packages; as root: apt-get install {}", names.join(" ")));
+    }
+    let apt = |args: &[&str]| {
+        Command::new("apt-get")
+            .args(args)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .status()
+            .is_ok_and(|s| s.success())
+    };
+    let mut command = vec!["install", "-y", "-q", "--no-install-recommends"];
+    command.extend(&names);
+    if apt(&command) || (apt(&["update", "-q"]) && apt(&command)) {
+        // Debian starts the server it installs; the tests start their own.
+        let _ = Command::new("service").args(["redis-server", "stop"]).status();
+        return Ok(());
+    }
+    Err(format!("apt-get could not install {}", names.join(" ")))
+}
