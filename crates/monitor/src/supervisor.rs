@@ -76,6 +76,8 @@ struct State {
     programs: BTreeMap<String, Entry>,
     proxies: BTreeMap<String, Proxy>,
     launching: Option<(Event, Vec<OwnedFd>)>,
+    /// Ends that came before the program's start was entered: a program can be that quick.
+    early: BTreeMap<String, i32>,
     stopping: bool,
     /// The command line asked for the end and is owed an answer.
     asked: bool,
@@ -140,8 +142,9 @@ impl Supervisor {
             let Ok(event) = Event::decode(item) else { break };
             let mut state = self.lock();
             if let Event::Exited { name, status } = &event {
-                if let Some(entry) = state.programs.get_mut(name) {
-                    entry.status = Some(*status);
+                match state.programs.get_mut(name) {
+                    Some(entry) if entry.status.is_none() => entry.status = Some(*status),
+                    _ => drop(state.early.insert(name.clone(), *status)),
                 }
                 let proxy = state.proxies.remove(name);
                 drop(state);
@@ -176,7 +179,11 @@ impl Supervisor {
         let _one = self.launches.lock().unwrap_or_else(PoisonError::into_inner);
         let name = launch.name.clone();
         let fds = stdio.iter().map(AsFd::as_fd).collect::<Vec<_>>();
-        self.lock().launching = None;
+        {
+            let mut state = self.lock();
+            state.launching = None;
+            state.early.remove(&name);
+        }
         message::send(&self.launcher, &Order::Launch(launch).encode(), &fds)
             .map_err(|e| e.to_string())?;
         drop(stdio);
@@ -193,7 +200,7 @@ impl Supervisor {
             measurement: launched.measurement,
             pid: launched.pid,
             limits: launched.limits.clone(),
-            status: None,
+            status: state.early.remove(&name),
             admission: if proxy.is_some() { "starting" } else { "none" }.to_owned(),
             address: None,
         };
@@ -202,7 +209,14 @@ impl Supervisor {
         drop(state);
         if let Some(config) = proxy {
             self.start_proxy(&name, config, &launched, fds)?;
+            let mut state = self.lock();
+            if state.programs.get(&name).is_some_and(|e| e.status.is_some()) {
+                let over = state.proxies.remove(&name);
+                drop(state);
+                over.into_iter().for_each(|p| end(p.process));
+            }
         }
+        self.changed.notify_all();
         Ok(program)
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -180,7 +180,7 @@ pub(super) fn spawn(
         domain.monitor()?.ask(&request, &[null.as_fd(), write.as_fd(), errors.as_fd()])?;
     ensure!(matches!(response, Response::Programs(_)), "not started");
     drop(write);
-    Ok(fs::File::from(OwnedFd::from(read)))
+    Ok(fs::File::from(read))
 }
 
 pub(super) fn traffic(stage: &mut Stage) -> Result<Vec<String>> {

@@ -1,0 +1,140 @@
+//! The first hour: the README's tutorial word for word, help, wrong usage, and what a restart keeps.
+
+use crate::stage::Stage;
+
+/// The lines of the README's tutorial block.
+fn tutorial() -> Vec<String> {
+    let readme = include_str!("../../../../README.md");
+    let block = readme.split("<!-- tutorial -->").nth(1).unwrap().split("```").nth(1).unwrap();
+    block.lines().skip(1).filter(|l| !l.trim().is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_readme_tutorial_protects_an_unmodified_redis() {
+    if !std::path::Path::new("/usr/bin/redis-server").exists() {
+        println!("skipped: redis-server is not installed");
+        return;
+    }
+    let lines = tutorial();
+    assert!((5..=10).contains(&lines.len()), "{} commands", lines.len());
+    let stages = std::iter::once(Stage::own()).chain(Stage::ordinary());
+    for stage in stages {
+        // One shell, one directory, the executable first in PATH: as a reader would type it.
+        let script = format!("set -e\n{}\n", lines.join("\n"));
+        let mut shell = stage.command(&[]);
+        let path = format!("{}:/usr/bin:/bin", stage.path().display());
+        let program = std::process::Command::new("/bin/sh");
+        drop(program);
+        shell.env("PATH", path);
+        let output = run_shell(&stage, &script);
+        let (out, err) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{out}{err}");
+        assert!(out.contains("PONG"), "{out}{err}");
+        assert!(out.contains("everything holds"), "{out}{err}");
+    }
+}
+
+fn run_shell(stage: &Stage, script: &str) -> std::process::Output {
+    use std::os::unix::process::CommandExt;
+    let mut shell = std::process::Command::new("/bin/sh");
+    let uid = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(stage.path()).unwrap());
+    shell.args(["-c", script]).current_dir(stage.path()).env("HOME", stage.path());
+    shell.env("PATH", format!("{}:/usr/bin:/bin", stage.path().display()));
+    if uid != 0 && crate::stage::is_root() {
+        shell.uid(uid).gid(uid);
+    }
+    shell.output().unwrap()
+}
+
+#[test]
+fn every_command_has_help_and_wrong_usage_is_status_two() {
+    let stage = Stage::own();
+    let help = stage.good(".", &["--help"]);
+    for command in [
+        "tour", "new", "up", "add", "run", "ps", "logs", "stop", "explain", "measure", "policy",
+        "revoke", "audit", "doctor", "verify",
+    ] {
+        assert!(help.contains(command), "{command}");
+        assert!(stage.good(".", &[command, "--help"]).contains("Usage"), "{command}");
+    }
+    assert!(!help.contains("__"), "hidden commands are shown");
+    for wrong in [
+        &["tuor"][..],
+        &["new"],
+        &["add", "x"],
+        &["ps"],
+        &["new", "Not A Name"],
+        &["policy"],
+        &["run"],
+    ] {
+        let output = stage.run(".", wrong);
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{wrong:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let typo = stage.run(".", &["tuor"]);
+    assert!(String::from_utf8_lossy(&typo.stderr).contains("tour"), "no suggestion");
+}
+
+#[test]
+fn a_program_added_later_is_admitted_after_a_restart_and_the_log_goes_on() {
+    let stage = Stage::own();
+    stage.good(".", &["new", "shop"]);
+    stage.good("shop", &["up"]);
+    assert_eq!(stage.run("shop", &["up"]).status.code(), Some(2), "two monitors of one domain");
+    stage.good(
+        "shop",
+        &["add", "greeter", "--stdio", "plain", "--", "/bin/sh", "-c", "echo hello; exit 7"],
+    );
+    stage.good("shop", &["stop"]);
+    stage.good("shop", &["up"]);
+    let output = stage.run("shop", &["run", "--attach", "greeter"]);
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(7), b"hello\n".as_slice()));
+    stage.good("shop", &["add", "sleeper", "--", "/bin/sleep", "60"]);
+    stage.good("shop", &["stop"]);
+    stage.good("shop", &["up"]);
+    assert!(stage.good("shop", &["run", "sleeper"]).contains("admitted: as sleeper"));
+    assert!(stage.good("shop", &["explain", "sleeper"]).contains("speaks for sleeper"));
+    assert!(stage.good("shop", &["ps"]).contains("sleeper"));
+    let first = stage.good("shop", &["audit", "show"]).lines().count();
+    stage.good("shop", &["stop"]);
+    stage.good("shop", &["up"]);
+    stage.good("shop", &["run", "sleeper"]);
+    assert!(
+        stage.good("shop", &["audit", "show"]).lines().count() > first,
+        "the log did not go on"
+    );
+    assert!(stage.good("shop", &["audit", "verify"]).contains("everything holds"));
+    stage.good("shop", &["stop"]);
+    assert_eq!(stage.run("shop", &["ps"]).status.code(), Some(3));
+}
+
+#[test]
+fn a_changed_decision_record_or_log_entry_is_found_by_the_audit() {
+    let stage = Stage::own();
+    stage.good(".", &["new", "shop"]);
+    stage.good("shop", &["add", "sleeper", "--", "/bin/sleep", "60"]);
+    stage.good("shop", &["up"]);
+    stage.good("shop", &["run", "sleeper"]);
+    stage.good("shop", &["stop"]);
+    let log = stage.path().join("shop/state/casemate-authority/log");
+    let record = std::fs::read_dir(log.join("decisions")).unwrap().next().unwrap().unwrap().path();
+    let good = std::fs::read(&record).unwrap();
+    for at in [good.len() / 3, good.len() / 2, good.len() - 2] {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        std::fs::write(&record, &bad).unwrap();
+        assert_ne!(stage.run("shop", &["audit", "verify"]).status.code(), Some(0), "byte {at}");
+    }
+    std::fs::write(&record, &good).unwrap();
+    stage.good("shop", &["audit", "verify"]);
+    let entries = log.join("entries");
+    let mut bytes = std::fs::read(&entries).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&entries, &bytes).unwrap();
+    assert_eq!(stage.run("shop", &["audit", "verify"]).status.code(), Some(1));
+}

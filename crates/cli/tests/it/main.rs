@@ -1,0 +1,14 @@
+//! The `casemate` command as a person and as a script use it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod first_hour;
+mod isolation;
+mod stage;
+mod tour;
+mod verify;
