@@ -77,11 +77,12 @@ fn prepare(start: &Start<'_>, launcher: &OwnedFd) -> io::Result<(Pid, OwnedFd)> 
         |what: &'static str| move |e: io::Error| io::Error::new(e.kind(), format!("{what}: {e}"));
     // 1
     message::receive(launcher).map_err(io::Error::other)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-    sys::die_with_parent()?;
     sys::unshare(libc::CLONE_NEWCGROUP).map_err(step("cgroup namespace"))?;
     // 2
     root::attach(&start.image, start.state.as_deref()).map_err(step("measured files"))?;
     sys::set_ids(USER).map_err(step("user of the program"))?;
+    // After the change of ids, which clears it.
+    sys::die_with_parent()?;
     // 3
     rustix::system::sethostname(start.name.as_bytes())
         .map_err(io::Error::from)
