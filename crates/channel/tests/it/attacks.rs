@@ -1,0 +1,188 @@
+//! Attacks on a channel, each refused for its reason, and each succeeding without exactly the check it is about.
+
+use std::sync::Arc;
+
+use channel::{HandshakeError, Mode};
+use evidence::controls::without;
+use evidence::statement::StatementRefusal;
+use evidence::{Binder, BinderKind, ContentDigest, DomainRoot, Exporter, Nonce, SpkiDigest};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::world::{
+    Outcome, Peer, Platform, World, block, endpoint, meet, peer, peer_with, window, world,
+};
+
+fn run(w: &World, client: &Peer, server: &Peer, mode: Mode) -> (Outcome, Outcome) {
+    let (c, s) = (endpoint(w, client, mode, "server"), endpoint(w, server, mode, "client"));
+    block(meet(w, (client, c), (server, s)))
+}
+
+fn pair(w: &World) -> (Peer, Peer) {
+    (peer(w, "client", 11), peer(w, "server", 12))
+}
+
+/// The client with a platform that answers otherwise, behind the same leaf key and credential.
+fn with_platform(client: &Peer, change: impl FnOnce(&mut Platform)) -> Peer {
+    let mut platform = Platform::new(11, client.platform.domain);
+    change(&mut platform);
+    Peer { platform: Arc::new(platform), ..client.clone() }
+}
+
+fn is_binder(outcome: &Outcome) -> bool {
+    matches!(outcome, Err(HandshakeError::Statement(StatementRefusal::Binder { .. })))
+}
+
+#[test]
+fn honest_peers_meet_in_both_modes_and_data_flows() {
+    let w = world(1);
+    let (client, server) = pair(&w);
+    for mode in [Mode::Bound, Mode::Credential] {
+        block(async {
+            let (c, s) =
+                (endpoint(&w, &client, mode, "server"), endpoint(&w, &server, mode, "client"));
+            let (c, s) = meet(&w, (&client, c), (&server, s)).await;
+            let (mut c, mut s) = (c.unwrap(), s.unwrap());
+            assert_eq!(s.peer().spiffe_id(), "spiffe://shop/client");
+            assert_eq!(c.peer().credential(), &server.credential);
+            c.stream.write_all(b"ping").await.unwrap();
+            c.stream.flush().await.unwrap();
+            let mut four = [0; 4];
+            s.stream.read_exact(&mut four).await.unwrap();
+            assert_eq!(&four, b"ping");
+        });
+    }
+}
+
+#[test]
+fn a_statement_of_another_connection_is_refused_though_the_thief_holds_the_live_leaf_key() {
+    let w = world(1);
+    let (client, server) = pair(&w);
+    // A genuine statement the victim's platform made for the victim's own connection.
+    let recorded = block(async {
+        let listener = endpoint(&w, &server, Mode::Bound, "client");
+        let (c, s) =
+            meet(&w, (&client, endpoint(&w, &client, Mode::Bound, "server")), (&server, listener))
+                .await;
+        assert!(c.is_ok() && s.is_ok());
+        client.platform.last.lock().unwrap().clone().unwrap()
+    });
+    let thief = with_platform(&client, |p| p.instead = Some(recorded));
+    let (_, server_saw) = run(&w, &thief, &server, Mode::Bound);
+    assert!(is_binder(&server_saw), "{server_saw:?}");
+    // Credential mode falls, by its nature: the key alone is the identity.
+    assert!(run(&w, &thief, &server, Mode::Credential).1.is_ok());
+    assert!(without("statement_binder", || run(&w, &thief, &server, Mode::Bound).1).is_ok());
+}
+
+#[test]
+fn every_item_of_the_binder_that_differs_refuses() {
+    type Lie = fn(&mut Binder);
+    let lies: [(&str, Lie); 11] = [
+        ("exporter", |b| b.session.exporter = Exporter::new([9; 32])),
+        ("client nonce", |b| b.client.nonce = Nonce::new([9; 32])),
+        ("server nonce", |b| b.server.nonce = Nonce::new([9; 32])),
+        ("client key", |b| b.client.spki = Some(SpkiDigest::new([9; 32]))),
+        ("server key", |b| b.server.spki = Some(SpkiDigest::new([9; 32]))),
+        ("own domain", |b| b.client.domain = Some(DomainRoot::new([9; 32]))),
+        ("reflected", |b| *b = b.reflected()),
+        ("suite", |b| b.session.cipher_suite ^= 1),
+        ("group", |b| b.session.group ^= 1),
+        ("protocol", |b| b.session.inner_protocol.push('x')),
+        ("claims", |b| b.claims = ContentDigest::of(b"x")),
+    ];
+    let w = world(1);
+    let (client, server) = pair(&w);
+    for (name, lie) in lies {
+        let liar = with_platform(&client, |p| p.lie = lie);
+        let (_, server_saw) = run(&w, &liar, &server, Mode::Bound);
+        assert!(is_binder(&server_saw), "{name}: {server_saw:?}");
+        assert!(
+            without("statement_binder", || run(&w, &liar, &server, Mode::Bound).1).is_ok(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_program_that_asserts_its_own_connection_is_taken_only_where_that_kind_is() {
+    let w = world(1);
+    let (client, server) = pair(&w);
+    let asserting = with_platform(&client, |p| p.kind = BinderKind::ChannelProgram);
+    let refused = run(&w, &asserting, &server, Mode::Bound).1;
+    assert!(
+        matches!(refused, Err(HandshakeError::Statement(StatementRefusal::Purpose { .. }))),
+        "{refused:?}"
+    );
+    let mut taking = endpoint(&w, &server, Mode::Bound, "client");
+    taking.policy.kinds.push(BinderKind::ChannelProgram);
+    let (_, taken) = block(meet(
+        &w,
+        (&asserting, endpoint(&w, &asserting, Mode::Bound, "server")),
+        (&server, taking),
+    ));
+    assert!(taken.is_ok(), "{taken:?}");
+}
+
+#[test]
+fn another_platforms_signature_is_refused() {
+    let w = world(1);
+    let (client, server) = pair(&w);
+    let forger = Peer { platform: Arc::new(Platform::new(99, w.root)), ..client };
+    let attack = || run(&w, &forger, &server, Mode::Bound).1;
+    assert!(matches!(attack(), Err(HandshakeError::Statement(StatementRefusal::Cose(_)))));
+    // Without the signature check the statement still speaks of another program than the credential.
+    assert!(matches!(without("cose_signature", attack), Err(HandshakeError::Program)));
+}
+
+#[test]
+fn a_statement_of_another_domain_is_refused() {
+    let w = world(1);
+    let (client, server) = pair(&w);
+    let foreign = with_platform(&client, |p| p.domain = DomainRoot::new([9; 32]));
+    let attack = || run(&w, &foreign, &server, Mode::Bound).1;
+    assert!(matches!(attack(), Err(HandshakeError::Statement(StatementRefusal::Domain { .. }))));
+    assert!(without("statement_domain", attack).is_ok());
+}
+
+#[test]
+fn the_right_attestation_under_the_wrong_identity_is_refused() {
+    let w = world(1);
+    let (client, server) = (peer(&w, "stranger", 11), peer(&w, "server", 12));
+    let attack = || run(&w, &client, &server, Mode::Bound).1;
+    assert!(matches!(attack(), Err(HandshakeError::Role { .. })));
+    assert!(without("peer_role", attack).is_ok());
+}
+
+#[test]
+fn an_exportable_key_is_good_for_credential_mode_only() {
+    let w = world(1);
+    let server = peer(&w, "server", 12);
+    let client = peer_with(&w, "client", 11, |c| c.exportable = true, window());
+    let attack = || run(&w, &client, &server, Mode::Bound).1;
+    assert!(matches!(attack(), Err(HandshakeError::Exportable)));
+    assert!(without("peer_exportable", attack).is_ok());
+    assert!(run(&w, &client, &server, Mode::Credential).1.is_ok());
+}
+
+#[test]
+fn a_peer_cannot_talk_the_mode_down() {
+    let w = world(1);
+    let (client, server) = pair(&w);
+    let (c, s) = (
+        endpoint(&w, &client, Mode::Credential, "server"),
+        endpoint(&w, &server, Mode::Bound, "client"),
+    );
+    let (_, server_saw) = block(meet(&w, (&client, c), (&server, s)));
+    assert!(
+        matches!(server_saw, Err(HandshakeError::Mode { expected: "bound", .. })),
+        "{server_saw:?}"
+    );
+}
+
+#[test]
+fn another_domains_credential_is_refused_in_the_tls_handshake() {
+    let (ours, theirs) = (world(1), world(2));
+    let (client, server) = (peer(&theirs, "client", 11), peer(&ours, "server", 12));
+    let (_, server_saw) = run(&ours, &client, &server, Mode::Bound);
+    assert!(matches!(server_saw, Err(HandshakeError::Tls(_))), "{server_saw:?}");
+}
