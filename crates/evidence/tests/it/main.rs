@@ -9,4 +9,6 @@
 
 mod binding;
 mod corpus;
+mod layers;
 mod snp;
+mod snp_refusals;
