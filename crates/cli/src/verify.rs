@@ -250,7 +250,14 @@ impl Report {
 fn fields(facts: &HardwareFacts) -> Value {
     let Detail::Snp(f) = &facts.detail else { return Value::Null };
     let r = &f.report;
-    let tcb = |t: &snp::Tcb| json!({"fmc": t.fmc, "bootloader": t.bootloader, "tee": t.tee, "snp": t.snp, "microcode": t.microcode});
+    let tcb = |t: &snp::Tcb| {
+        let mut out = json!({"bootloader": t.bootloader, "tee": t.tee, "snp": t.snp, "microcode": t.microcode});
+        if let (Some(fmc), Some(map)) = (t.fmc, out.as_object_mut()) {
+            map.insert("fmc".to_owned(), fmc.into());
+        }
+        out
+    };
+    let firmware = |[major, minor, build]: [u8; 3]| format!("{major}.{minor}.{build}");
     json!({
         "version": r.version, "guest_svn": r.guest_svn, "policy": format!("{:#x}", r.policy), "vmpl": r.vmpl,
         "platform_info": format!("{:#x}", r.platform_info), "product": f.product.as_str(),
@@ -259,8 +266,8 @@ fn fields(facts: &HardwareFacts) -> Value {
         "report_id": hex::encode(r.report_id), "report_id_ma": hex::encode(r.report_id_ma),
         "id_key_digest": hex::encode(r.id_key_digest), "author_key_digest": hex::encode(r.author_key_digest),
         "family_id": hex::encode(r.family_id), "image_id": hex::encode(r.image_id),
-        "tcb": {"current": tcb(&f.current_tcb), "reported": tcb(&f.reported_tcb), "committed": tcb(&f.committed_tcb), "launch": tcb(&f.launch_tcb)},
-        "fw": {"current": r.current_version, "committed": r.committed_version}, "cpuid_fms": r.cpuid,
+        "tcb": {"current_tcb": tcb(&f.current_tcb), "reported_tcb": tcb(&f.reported_tcb), "committed_tcb": tcb(&f.committed_tcb), "launch_tcb": tcb(&f.launch_tcb)},
+        "fw": {"current": firmware(r.current_version), "committed": firmware(r.committed_version)}, "cpuid_fms": r.cpuid,
         "launch_mit_vector": r.launch_mit_vector, "current_mit_vector": r.current_mit_vector,
     })
 }
@@ -289,7 +296,9 @@ fn time(text: &str) -> Result<Time> {
 
 fn load(args: &VerifyArgs) -> Result<Case> {
     let at = args.at.as_deref().map(time).transpose()?;
-    let extra = args.endorsement.iter().map(|f| certificate(f)).collect::<Result<Vec<_>>>()?;
+    // A root given by hand is also the certificate the chain ends in, unless the evidence brought one.
+    let given = args.endorsement.iter().chain(&args.root);
+    let extra = given.map(|f| certificate(f)).collect::<Result<Vec<_>>>()?;
     if args.path.is_dir() {
         return load_folder(&args.path, at, extra);
     }
