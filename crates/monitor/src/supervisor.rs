@@ -201,7 +201,12 @@ impl Supervisor {
             pid: launched.pid,
             limits: launched.limits.clone(),
             status: state.early.remove(&name),
-            admission: if proxy.is_some() { "starting" } else { "none" }.to_owned(),
+            admission: match proxy {
+                Some(bundle) if !bundle.is_empty() && launched.self_tls => "its own (self-tls)",
+                Some(bundle) if !bundle.is_empty() => "starting",
+                _ => "none",
+            }
+            .to_owned(),
             address: None,
         };
         let program = entry.describe(&name);

@@ -78,7 +78,7 @@ fn links(tree: &Tree) -> Vec<String> {
     for (name, text) in tree.iter().filter(|(n, _)| n.ends_with(".md")) {
         let dir = name.rsplit_once('/').map_or("", |(d, _)| d);
         for target in text.split("](").skip(1).filter_map(|t| t.split([')', '#']).next()) {
-            let path = if dir.is_empty() { target.to_owned() } else { format!("{dir}/{target}") };
+            let path = joined(dir, target);
             let local = !target.is_empty() && !target.contains("://");
             if local
                 && !tree.keys().any(|k| {
@@ -90,6 +90,19 @@ fn links(tree: &Tree) -> Vec<String> {
         }
     }
     out
+}
+
+/// A link's target as seen from the root of the tree.
+fn joined(dir: &str, target: &str) -> String {
+    let mut parts = dir.split('/').filter(|p| !p.is_empty()).collect::<Vec<_>>();
+    for part in target.split('/').filter(|p| !p.is_empty() && *p != ".") {
+        if part == ".." {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
+    }
+    parts.join("/")
 }
 
 /// Tests named in the tables of invariants and checks exist.
