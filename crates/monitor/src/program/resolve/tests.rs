@@ -41,7 +41,7 @@ fn an_interpreter_of_itself_is_refused() {
 
 #[test]
 fn links_that_go_round_are_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
     let (a, b) = (dir.path().join("a"), dir.path().join("b"));
     std::os::unix::fs::symlink(&a, &b).unwrap();
     std::os::unix::fs::symlink(&b, &a).unwrap();
@@ -77,9 +77,22 @@ fn links_out_of_a_directory_root_stay_inside_it() {
 
 #[test]
 fn a_pipe_in_a_tree_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("pipe"), rustix::fs::Mode::RUSR).unwrap();
     let mut c = config("/bin/true");
     c.trees.push(dir.path().to_str().unwrap().to_owned());
     assert!(matches!(resolve(&c), Err(ResolveError::Special(_))));
+}
+
+#[test]
+fn what_a_programs_own_mounts_would_hide_is_moved_or_refused() {
+    let dir = tempfile::tempdir_in("/tmp").unwrap();
+    let program = dir.path().join("program");
+    fs::copy("/bin/true", &program).unwrap();
+    let mut c = config(program.to_str().unwrap());
+    let plan = resolve(&c).unwrap();
+    assert_eq!(plan.executable, "/app/program");
+    assert_eq!(plan.entries["/app/program"], Planned::File(program.canonicalize().unwrap()));
+    c.trees.push(dir.path().to_str().unwrap().to_owned());
+    assert!(matches!(resolve(&c), Err(ResolveError::Hidden(_))));
 }
