@@ -138,3 +138,80 @@ fn a_changed_decision_record_or_log_entry_is_found_by_the_audit() {
     std::fs::write(&entries, &bytes).unwrap();
     assert_eq!(stage.run("shop", &["audit", "verify"]).status.code(), Some(1));
 }
+
+#[test]
+fn a_revoked_program_stays_revoked_after_a_restart() {
+    let stage = Stage::own();
+    stage.good(".", &["new", "shop"]);
+    stage.good("shop", &["add", "sleeper", "--", "/bin/sleep", "60"]);
+    stage.good("shop", &["up"]);
+    stage.good("shop", &["run", "sleeper"]);
+    stage.good("shop", &["revoke", "sleeper"]);
+    for _ in 0..2 {
+        stage.good("shop", &["stop"]);
+        stage.good("shop", &["up"]);
+        let output = stage.run("shop", &["run", "sleeper"]);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("revocation: expected nothing revoked"), "{said}");
+    }
+}
+
+#[test]
+fn a_proof_with_any_step_changed_left_out_or_exchanged_is_refused_by_the_checker() {
+    use checker::{DecisionRecord, Part, recheck};
+    let stage = Stage::own();
+    stage.good(".", &["new", "shop"]);
+    stage.good("shop", &["add", "sleeper", "--listen", "80", "--", "/bin/sleep", "60"]);
+    stage.good("shop", &["up"]);
+    stage.good("shop", &["run", "sleeper"]);
+    stage.good("shop", &["stop"]);
+    let decisions = stage.path().join("shop/state/casemate-authority/log/decisions");
+    let file = std::fs::read_dir(decisions).unwrap().next().unwrap().unwrap().path();
+    let record = DecisionRecord::decode(&std::fs::read(file).unwrap()).unwrap();
+    assert!(recheck(&record).holds());
+    let proof = trust::proof::Proof::decode(&record.proof).unwrap();
+    let failed = |changed: trust::proof::Proof| {
+        let bad = DecisionRecord { proof: changed.encode(), ..record.clone() };
+        matches!(recheck(&bad).proof, Part::Failed(_))
+    };
+    for n in 0..proof.0.len() {
+        let mut without = proof.clone();
+        without.0.remove(n);
+        assert!(failed(without), "step {n} left out");
+        for word in 0..proof.0[n].conclusion.0.len() {
+            let mut other = proof.clone();
+            other.0[n].conclusion.0[word].push('0');
+            // A profile is part of a policy's word; every word counts.
+            assert!(failed(other), "step {n} word {word}");
+        }
+        for premise in 0..proof.0[n].premises.len() {
+            // One of two premises alone (Certifier A5), a premise exchanged, a premise from later.
+            let mut fewer = proof.clone();
+            fewer.0[n].premises.remove(premise);
+            assert!(failed(fewer), "step {n} without premise {premise}");
+            for instead in (0..proof.0.len()).filter(|i| *i != proof.0[n].premises[premise]) {
+                let mut exchanged = proof.clone();
+                exchanged.0[n].premises[premise] = instead;
+                assert!(failed(exchanged), "step {n} premise {premise} from {instead}");
+            }
+        }
+    }
+    let wider = DecisionRecord { listen: vec![80, 81], ..record.clone() };
+    assert!(
+        matches!(recheck(&wider).permission, Part::Failed(_)),
+        "a port the policy does not give"
+    );
+    let other = DecisionRecord { role: "api".into(), ..record.clone() };
+    assert!(
+        matches!(recheck(&other).proof, Part::Failed(_)),
+        "another role than the proof ends in"
+    );
+    let mut broken = record.clone();
+    broken.statement[40] ^= 1;
+    let report = recheck(&broken);
+    assert!(
+        matches!(report.evidence, Part::Failed(_))
+            && matches!(report.proof, Part::InputWithheld(_))
+    );
+}

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod authority;
 mod first_hour;
 mod isolation;
 mod stage;

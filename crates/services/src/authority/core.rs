@@ -102,6 +102,17 @@ impl Core {
         }
     }
 
+    /// Takes revocations again that were acknowledged before a restart.
+    ///
+    /// # Errors
+    /// Why one does not hold; an authority that has lost one must not start.
+    pub fn restore(&mut self, revocations: Vec<Signed>) -> Result<(), Reasons> {
+        let genesis = self.trust.authority().genesis().clone();
+        revocations
+            .into_iter()
+            .try_for_each(|s| self.revocations.add(s, &genesis).map(drop).map_err(one))
+    }
+
     /// Takes an owners' revocation; ends the leases it touches.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ use tokio_rustls::server::TlsStream;
 use trust::signing::Signed;
 
 use super::core::Core;
-use super::start::AuthorityError;
+use super::start::{AuthorityError, keep_revocation};
 
 /// Connections at once.
 const CONNECTIONS_MAX: usize = 1024;
@@ -258,11 +258,17 @@ impl Connection {
     }
 
     fn revoke(&self, signed: Signed) -> Answer {
-        let revoked = self.shared.core().revoke(signed);
+        let revoked = self.shared.core().revoke(signed.clone());
         match revoked {
             Ok(epoch) => {
+                // In force at once, acknowledged once it survives a restart.
                 self.shared.epoch.send_replace(epoch);
-                answer(StatusCode::OK, format!("{epoch}\n").into_bytes())
+                match keep_revocation(epoch, &signed) {
+                    Ok(()) => answer(StatusCode::OK, format!("{epoch}\n").into_bytes()),
+                    Err(e) => {
+                        answer(StatusCode::INTERNAL_SERVER_ERROR, format!("{e}\n").into_bytes())
+                    }
+                }
             }
             Err(reasons) => refused(reasons),
         }

@@ -75,6 +75,9 @@ pub enum AuthorityError {
     /// The log.
     #[error("authority: {0}")]
     Log(#[from] ledger::LogError),
+    /// A revocation on the disk does not hold.
+    #[error("authority: a stored revocation does not hold: {0}; restore the state directory whole")]
+    Revocation(String),
     /// The owners never endorsed it.
     #[error("authority: no endorsement came within {} s", ENDORSEMENT_WAIT.as_secs())]
     NotEndorsed,
@@ -196,9 +199,38 @@ pub fn run(port: u16, limits: Limits, clock: fn() -> Time) -> Result<(), Authori
     let trust = Arc::new(endorsed(state, &genesis, ca.certificate(), clock)?);
     // 6
     let log = Ledgered::open(&state.join("log"), signer)?;
-    let core = Core::new(trust, ca, policy, log, limits);
+    let mut core = Core::new(trust, ca, policy, log, limits);
+    core.restore(revocations(state)?).map_err(|why| AuthorityError::Revocation(why.join("; ")))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(shell::serve(core, client, info, port, clock))
+}
+
+fn revocation_path(n: u64) -> PathBuf {
+    Path::new(STATE).join(format!("revocation-{n}.cbor"))
+}
+
+/// Revocations acknowledged before, in their order.
+fn revocations(state: &Path) -> Result<Vec<Signed>, AuthorityError> {
+    let mut all = Vec::new();
+    for n in 1.. {
+        let path = state.join(format!("revocation-{n}.cbor"));
+        match fs::read(&path) {
+            Ok(bytes) => all.push(Signed::decode(&bytes)?),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => break,
+            Err(source) => return Err(AuthorityError::File { path, source }),
+        }
+    }
+    Ok(all)
+}
+
+/// Keeps revocation number `n`; durable when it returns, and only then acknowledged.
+pub(super) fn keep_revocation(n: u64, signed: &Signed) -> Result<(), AuthorityError> {
+    let path = revocation_path(n);
+    write(&path, &signed.encode())?;
+    let synced = fs::File::open(&path)
+        .and_then(|f| f.sync_all())
+        .and_then(|()| fs::File::open(STATE)?.sync_all());
+    synced.map_err(|source| AuthorityError::File { path, source })
 }
 
 /// The CA key and the log's key: opened from the sealed file, or made now and sealed.
