@@ -69,6 +69,7 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
 /// Re-checks everything; what was found, and whether all held.
 pub fn recheck(domain: &Domain, log: &Path) -> Result<(usize, Vec<(String, checker::Report)>)> {
     let entries = entries(domain, log)?;
+    let owners = domain.policies()?;
     let mut reports = Vec::new();
     for entry in &entries {
         let Some((role, digest)) = std::str::from_utf8(entry)
@@ -81,6 +82,14 @@ pub fn recheck(domain: &Domain, log: &Path) -> Result<(usize, Vec<(String, check
         if record.digest().to_string() != digest {
             return Err(Failure::Refused(format!(
                 "decision record {digest} is not the one the log names; it was changed"
+            ))
+            .into());
+        }
+        // The checker follows the record's own policy; whose word that policy is, the owners' signatures say.
+        let signed = owners.iter().any(|p| p.signed().payload == record.policy);
+        if !signed || record.domain != domain.genesis.root() {
+            return Err(Failure::Refused(format!(
+                "decision {digest} rests on a policy the owners of this domain did not sign; the authority went beyond them, or signed policies are missing here"
             ))
             .into());
         }

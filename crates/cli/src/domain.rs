@@ -131,18 +131,19 @@ impl Domain {
         self.dir.join(format!("policy/policy-{n}.cbor"))
     }
 
-    /// The newest signed policy.
-    pub fn in_force(&self) -> Result<Option<PolicyInForce>> {
-        let mut last = None;
+    /// Every signed policy, oldest first, each verified on top of the one before.
+    pub fn policies(&self) -> Result<Vec<PolicyInForce>> {
+        let mut all: Vec<PolicyInForce> = Vec::new();
         for n in 1.. {
             let Ok(bytes) = fs::read(self.policy_path(n)) else { break };
-            last = Some(PolicyInForce::verify(
-                &Signed::decode(&bytes)?,
-                &self.genesis,
-                last.as_ref(),
-            )?);
+            all.push(PolicyInForce::verify(&Signed::decode(&bytes)?, &self.genesis, all.last())?);
         }
-        Ok(last)
+        Ok(all)
+    }
+
+    /// The newest signed policy.
+    pub fn in_force(&self) -> Result<Option<PolicyInForce>> {
+        Ok(self.policies()?.pop())
     }
 
     /// The development signing key.

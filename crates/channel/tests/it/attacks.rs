@@ -186,3 +186,13 @@ fn another_domains_credential_is_refused_in_the_tls_handshake() {
     let (_, server_saw) = run(&ours, &client, &server, Mode::Bound);
     assert!(matches!(server_saw, Err(HandshakeError::Tls(_))), "{server_saw:?}");
 }
+
+#[test]
+fn a_genuine_statement_about_another_program_of_the_same_monitor_is_refused() {
+    let w = world(1);
+    let (client, server) = pair(&w);
+    let other = with_platform(&client, |p| p.program = evidence::Measurement::new([77; 48]));
+    let attack = || run(&w, &other, &server, Mode::Bound).1;
+    assert!(matches!(attack(), Err(HandshakeError::Program)));
+    assert!(without("statement_program", attack).is_ok());
+}

@@ -132,6 +132,13 @@ fn a_changed_decision_record_or_log_entry_is_found_by_the_audit() {
     }
     std::fs::write(&record, &good).unwrap();
     stage.good("shop", &["audit", "verify"]);
+    // A decision whose policy is none of those the owners signed.
+    let policies = stage.path().join("shop/policy");
+    let kept = stage.path().join("shop/policy-kept");
+    std::fs::rename(&policies, &kept).unwrap();
+    assert_eq!(stage.run("shop", &["audit", "verify"]).status.code(), Some(1));
+    std::fs::rename(&kept, &policies).unwrap();
+    stage.good("shop", &["audit", "verify"]);
     let entries = log.join("entries");
     let mut bytes = std::fs::read(&entries).unwrap();
     *bytes.last_mut().unwrap() ^= 1;

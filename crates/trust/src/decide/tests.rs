@@ -315,3 +315,57 @@ fn without_chain(
 ) -> Result<PolicyInForce, crate::policy::PolicyError> {
     in_force(p, Some(before))
 }
+
+#[test]
+fn another_genesis_than_the_pinned_one_is_refused() {
+    use crate::genesis::GenesisError;
+    let g = genesis();
+    let other = DomainRoot::new([9; 32]);
+    assert!(Genesis::pinned(&g.encode(), g.root()).is_ok());
+    let attack = || Genesis::pinned(&g.encode(), other);
+    assert!(matches!(attack(), Err(GenesisError::Root { .. })));
+    assert!(without("genesis_root", attack).is_ok());
+}
+
+#[test]
+fn an_endorsement_of_another_domain_or_time_is_refused() {
+    use crate::endorsement::{AuthorityEndorsement, EndorsedAuthority, EndorsementError};
+    let g = genesis();
+    let window = Window { not_before: NOW, not_after: NOW.plus_secs(10) };
+    let endorse = |domain, secs| {
+        let e = AuthorityEndorsement {
+            domain,
+            ca: SpkiDigest::new([1; 32]),
+            log: "x".into(),
+            measurement: IMAGE,
+            window,
+        };
+        EndorsedAuthority::verify(
+            &sign(e.encode(), Namespace::Endorsement),
+            &g,
+            NOW.plus_secs(secs),
+        )
+    };
+    let good = [-1, 0, 10, 11].map(|secs| endorse(g.root(), secs).is_ok());
+    assert_eq!(good, [false, true, true, false]);
+    assert!(matches!(endorse(g.root(), 11), Err(EndorsementError::Window { .. })));
+    assert!(without("endorsement_window", || endorse(g.root(), 11)).is_ok());
+    let foreign = || endorse(DomainRoot::new([9; 32]), 0);
+    assert!(matches!(foreign(), Err(EndorsementError::Domain { .. })));
+    assert!(without("endorsement_domain", foreign).is_ok());
+}
+
+#[test]
+fn a_revocation_of_another_domain_or_out_of_order_is_refused() {
+    use crate::revocation::RevocationError;
+    let add = |domain, epoch| {
+        let payload = Revocation { domain, epoch, revoked: Revoked::Measurement(IMAGE) }.encode();
+        Revocations::default().add(sign(payload, Namespace::Revocation), &genesis()).map(drop)
+    };
+    let foreign = || add(DomainRoot::new([9; 32]), 1);
+    assert!(matches!(foreign(), Err(RevocationError::Domain { .. })));
+    assert!(without("revocation_domain", foreign).is_ok());
+    let gap = || add(genesis().root(), 2);
+    assert!(matches!(gap(), Err(RevocationError::Epoch { expected: 1, got: 2 })));
+    assert!(without("revocation_epoch", gap).is_ok());
+}
