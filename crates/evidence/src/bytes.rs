@@ -126,3 +126,33 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     out
 }
+
+impl RootDigest {
+    /// A pinned digest written in hex in the source; anything but lower-case hex digits does not compile.
+    ///
+    /// # Panics
+    /// Only at run time with other digits: use it for constants.
+    #[must_use]
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::panic,
+        reason = "evaluated by the compiler over constants"
+    )]
+    pub const fn pinned(hex: &[u8; 64]) -> Self {
+        const fn value(c: u8) -> u8 {
+            match c {
+                b'0'..=b'9' => c - b'0',
+                b'a'..=b'f' => c - b'a' + 10,
+                _ => panic!("not a lower-case hex digit"),
+            }
+        }
+        let mut out = [0; 32];
+        let mut i = 0;
+        while i < 32 {
+            out[i] = value(hex[2 * i]) << 4 | value(hex[2 * i + 1]);
+            i += 1;
+        }
+        Self(out)
+    }
+}

@@ -10,6 +10,9 @@ impl Time {
     /// Latest time this project accepts anywhere: 9999-12-31T23:59:59Z.
     pub const MAX: Self = Self(253_402_300_799);
 
+    /// The earliest time there is.
+    pub const MIN: Self = Self(i64::MIN);
+
     /// A time from Unix seconds.
     #[must_use]
     pub const fn from_unix(secs: i64) -> Self {

@@ -1,17 +1,23 @@
 //! As much of X.509 (RFC 5280) as vendors' endorsement keys use. Certificates are taken apart by `x509-cert`; signatures
 //! are checked over the received bytes of the to-be-signed part, found by the outer DER lengths, never re-encoded.
+//! No algorithm is read from a certificate and followed: the caller says which schemes its vendor uses.
 
-use aws_lc_rs::signature::{RSA_PSS_2048_8192_SHA384, UnparsedPublicKey};
+pub mod crl;
+pub mod path;
+
+use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode};
 use thiserror::Error;
+use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, KeyUsages};
 
 use crate::time::{Time, Window};
 
-/// Vendors' certificates are below 4 KiB.
+/// Vendors' certificates are below 8 KiB.
 pub const LEN_MAX: usize = 16 * 1024;
-const RSASSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+const BASIC_CONSTRAINTS: &str = "2.5.29.19";
+const KEY_USAGE: &str = "2.5.29.15";
 
 /// Why bytes are no certificate of ours.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +29,65 @@ pub enum X509Error {
     /// Not DER of a certificate.
     #[error("not a DER certificate; convert PEM to DER, or fetch it again")]
     Form,
-    /// Without a common name.
-    #[error("the subject has no common name")]
-    Subject,
+    /// Not DER of a revocation list.
+    #[error("not a DER certificate revocation list; fetch it again")]
+    CrlForm,
+}
+
+/// A signature scheme with everything fixed: key type, hash, padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scheme {
+    /// RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes, 2048 to 8192 bits.
+    RsaPssSha384,
+    /// RSASSA-PKCS1-v1_5 with SHA-256, 2048 to 8192 bits.
+    RsaPkcs1Sha256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384, 2048 to 8192 bits.
+    RsaPkcs1Sha384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512, 2048 to 8192 bits.
+    RsaPkcs1Sha512,
+    /// ECDSA on P-256 with SHA-256, signature in DER.
+    EcdsaP256Sha256,
+    /// ECDSA on P-256 with SHA-384, signature in DER.
+    EcdsaP256Sha384,
+    /// ECDSA on P-384 with SHA-256, signature in DER.
+    EcdsaP384Sha256,
+    /// ECDSA on P-384 with SHA-384, signature in DER.
+    EcdsaP384Sha384,
+}
+
+impl Scheme {
+    /// The dotted identifier certificates carry for it.
+    #[must_use]
+    pub const fn oid(self) -> ObjectIdentifier {
+        ObjectIdentifier::new_unwrap(match self {
+            Self::RsaPssSha384 => "1.2.840.113549.1.1.10",
+            Self::RsaPkcs1Sha256 => "1.2.840.113549.1.1.11",
+            Self::RsaPkcs1Sha384 => "1.2.840.113549.1.1.12",
+            Self::RsaPkcs1Sha512 => "1.2.840.113549.1.1.13",
+            Self::EcdsaP256Sha256 | Self::EcdsaP384Sha256 => "1.2.840.10045.4.3.2",
+            Self::EcdsaP256Sha384 | Self::EcdsaP384Sha384 => "1.2.840.10045.4.3.3",
+        })
+    }
+
+    fn library(self) -> &'static dyn VerificationAlgorithm {
+        match self {
+            Self::RsaPssSha384 => &signature::RSA_PSS_2048_8192_SHA384,
+            Self::RsaPkcs1Sha256 => &signature::RSA_PKCS1_2048_8192_SHA256,
+            Self::RsaPkcs1Sha384 => &signature::RSA_PKCS1_2048_8192_SHA384,
+            Self::RsaPkcs1Sha512 => &signature::RSA_PKCS1_2048_8192_SHA512,
+            Self::EcdsaP256Sha256 => &signature::ECDSA_P256_SHA256_ASN1,
+            Self::EcdsaP256Sha384 => &signature::ECDSA_P256_SHA384_ASN1,
+            Self::EcdsaP384Sha256 => &signature::ECDSA_P384_SHA256_ASN1,
+            Self::EcdsaP384Sha384 => &signature::ECDSA_P384_SHA384_ASN1,
+        }
+    }
+
+    /// True if `key` (the bits of a SubjectPublicKeyInfo: a point, or an RSAPublicKey) made `signature` over `message`.
+    #[must_use]
+    pub fn verify(self, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(self.library(), key).verify(message, signature).is_ok()
+    }
 }
 
 /// A certificate as it stands; trusted only once somebody checked who signed it.
@@ -37,11 +99,14 @@ pub struct Certificate {
     spki: Vec<u8>,
     key: Vec<u8>,
     algorithm: ObjectIdentifier,
+    serial: Vec<u8>,
     subject: Vec<u8>,
     issuer: Vec<u8>,
+    subject_text: String,
+    issuer_text: String,
     subject_cn: String,
     window: Window,
-    extensions: Vec<(String, Vec<u8>)>,
+    extensions: Vec<(String, bool, Vec<u8>)>,
 }
 
 impl Certificate {
@@ -58,27 +123,27 @@ impl Certificate {
             x509_cert::certificate::CertificateInner::<x509_cert::certificate::Raw>::from_der(der)
                 .map_err(form)?;
         let tbs = cert.tbs_certificate();
-        let secs = |t: &x509_cert::time::Time| {
-            Time::from_unix(i64::try_from(t.to_unix_duration().as_secs()).unwrap_or(i64::MAX))
-        };
         let spki = tbs.subject_public_key_info();
         let extensions = tbs.extensions().into_iter().flatten();
         Ok(Self {
             der: der.to_vec(),
-            tbs: tbs_bytes(der).ok_or(X509Error::Form)?.to_vec(),
+            tbs: signed_part(der).ok_or(X509Error::Form)?.to_vec(),
             signature: cert.signature().as_bytes().ok_or(X509Error::Form)?.to_vec(),
             spki: spki.to_der().map_err(form)?,
             key: spki.subject_public_key.as_bytes().ok_or(X509Error::Form)?.to_vec(),
             algorithm: cert.signature_algorithm().oid,
+            serial: tbs.serial_number().as_bytes().to_vec(),
             subject: tbs.subject().to_der().map_err(form)?,
             issuer: tbs.issuer().to_der().map_err(form)?,
-            subject_cn: common_name(tbs.subject()).ok_or(X509Error::Subject)?,
+            subject_text: tbs.subject().to_string(),
+            issuer_text: tbs.issuer().to_string(),
+            subject_cn: common_name(tbs.subject()).unwrap_or_default(),
             window: Window {
-                not_before: secs(&tbs.validity().not_before),
-                not_after: secs(&tbs.validity().not_after),
+                not_before: time(&tbs.validity().not_before),
+                not_after: time(&tbs.validity().not_after),
             },
             extensions: extensions
-                .map(|e| (e.extn_id.to_string(), e.extn_value.as_bytes().to_vec()))
+                .map(|e| (e.extn_id.to_string(), e.critical, e.extn_value.as_bytes().to_vec()))
                 .collect(),
         })
     }
@@ -89,10 +154,40 @@ impl Certificate {
         &self.der
     }
 
-    /// The subject's common name.
+    /// The subject's common name; empty if it has none.
     #[must_use]
     pub fn subject_cn(&self) -> &str {
         &self.subject_cn
+    }
+
+    /// The subject as RFC 4514 writes it; for people.
+    #[must_use]
+    pub fn subject_text(&self) -> &str {
+        &self.subject_text
+    }
+
+    /// The issuer as RFC 4514 writes it; for people.
+    #[must_use]
+    pub fn issuer_text(&self) -> &str {
+        &self.issuer_text
+    }
+
+    /// The subject, DER: what an issuer's name is compared with.
+    #[must_use]
+    pub fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+
+    /// The issuer, DER.
+    #[must_use]
+    pub fn issuer(&self) -> &[u8] {
+        &self.issuer
+    }
+
+    /// The serial number's bytes as they stand (big-endian; some vendors use zero).
+    #[must_use]
+    pub fn serial(&self) -> &[u8] {
+        &self.serial
     }
 
     /// When it is in force.
@@ -101,7 +196,7 @@ impl Certificate {
         self.window
     }
 
-    /// The public key's bits: for an elliptic curve, the point.
+    /// The public key's bits: for an elliptic curve, the point; for RSA, an RSAPublicKey.
     #[must_use]
     pub fn key(&self) -> &[u8] {
         &self.key
@@ -116,17 +211,39 @@ impl Certificate {
     /// An extension's content by the dotted name of its identifier.
     #[must_use]
     pub fn extension(&self, oid: &str) -> Option<&[u8]> {
-        self.extensions.iter().find(|(name, _)| name == oid).map(|(_, content)| content.as_slice())
+        self.extensions.iter().find(|(name, _, _)| name == oid).map(|(_, _, content)| &content[..])
     }
 
-    /// True if `issuer` is named as the issuer and its RSA key made the signature (RSASSA-PSS with SHA-384).
+    /// The dotted names of its extensions with their critical marks.
+    pub fn extensions(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.extensions.iter().map(|(name, critical, _)| (name.as_str(), *critical))
+    }
+
+    /// True if its basic constraints say it may issue certificates and its key usage (where stated) allows that.
     #[must_use]
-    pub fn is_signed_by(&self, issuer: &Self) -> bool {
-        self.algorithm == RSASSA_PSS
-            && self.issuer == issuer.subject
-            && UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA384, &issuer.key)
-                .verify(&self.tbs, &self.signature)
-                .is_ok()
+    pub fn is_ca(&self) -> bool {
+        let basic = self.extension(BASIC_CONSTRAINTS);
+        let basic = basic.and_then(|der| BasicConstraints::from_der(der).ok());
+        let usage = self.extension(KEY_USAGE).map(KeyUsage::from_der);
+        basic.is_some_and(|b| b.ca)
+            && usage.is_none_or(|u| u.is_ok_and(|u| u.0.contains(KeyUsages::KeyCertSign)))
+    }
+
+    /// How many certificates may stand between it and a leaf, where it says so.
+    #[must_use]
+    pub fn path_len(&self) -> Option<u8> {
+        let der = self.extension(BASIC_CONSTRAINTS)?;
+        BasicConstraints::from_der(der).ok()?.path_len_constraint
+    }
+
+    /// True if `issuer` is named as the issuer and its key made the signature, by one of `schemes`.
+    #[must_use]
+    pub fn is_signed_by(&self, issuer: &Self, schemes: &[Scheme]) -> bool {
+        self.issuer == issuer.subject
+            && schemes
+                .iter()
+                .filter(|s| s.oid() == self.algorithm)
+                .any(|s| s.verify(&issuer.key, &self.tbs, &self.signature))
     }
 }
 
@@ -135,8 +252,12 @@ fn common_name(name: &x509_cert::name::Name) -> Option<String> {
     core::str::from_utf8(attribute.value.value()).ok().map(str::to_owned)
 }
 
+fn time(t: &x509_cert::time::Time) -> Time {
+    Time::from_unix(i64::try_from(t.to_unix_duration().as_secs()).unwrap_or(i64::MAX))
+}
+
 /// The to-be-signed part as received: the first element of the outer sequence.
-fn tbs_bytes(der: &[u8]) -> Option<&[u8]> {
+fn signed_part(der: &[u8]) -> Option<&[u8]> {
     let (_, content) = element(der)?;
     let (len, _) = element(content)?;
     content.get(..len)
@@ -148,6 +269,9 @@ fn element(der: &[u8]) -> Option<(usize, &[u8])> {
         [n, ..] if n < 0x80 => (2, usize::from(n)),
         [0x81, n, ..] => (3, usize::from(n)),
         [0x82, a, b, ..] => (4, usize::from(u16::from_be_bytes([a, b]))),
+        [0x83, a, b, c, ..] => {
+            (5, usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap_or(usize::MAX))
+        }
         _ => return None,
     };
     let end = len.checked_add(header)?;

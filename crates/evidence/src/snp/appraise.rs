@@ -56,6 +56,38 @@ impl Knobs {
     }
 }
 
+impl Knobs {
+    /// Every knob in words, a line each: what a profile's digest covers and what people are shown.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let tcb = |t: &Tcb| {
+            let fmc = t.fmc.map(|n| format!("FMC {n}, ")).unwrap_or_default();
+            let Tcb { bootloader, tee, snp, microcode, .. } = t;
+            format!("{fmc}bootloader {bootloader}, TEE {tee}, SNP {snp}, microcode {microcode}")
+        };
+        let bits = |list: &[u32]| {
+            let text = list.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+            if text.is_empty() { "unconstrained".to_owned() } else { text }
+        };
+        let mut words = Vec::new();
+        for (family, floor) in &self.families {
+            let floor = floor.as_ref().map_or_else(|| "unconstrained".to_owned(), tcb);
+            words.push(format!("{}: all four TCB values at least: {floor}", family.as_str()));
+        }
+        let keys = self.keys.iter().map(|k| format!("{k:?}").to_uppercase()).collect::<Vec<_>>();
+        words.push(format!("signed by: {}", keys.join(" or ")));
+        words.push(format!("debugging: {}", if self.debug { "taken" } else { "refused" }));
+        words.push(format!("POLICY bits that must be zero: {}", bits(&self.policy_forbidden)));
+        words.push(format!(
+            "PLATFORM_INFO bits that must be one: {}",
+            bits(&self.platform_required)
+        ));
+        let vmpl = self.vmpl_max.map_or_else(|| "unconstrained".to_owned(), |n| n.to_string());
+        words.push(format!("highest VMPL: {vmpl}"));
+        words
+    }
+}
+
 /// Judges what only SNP has; every knob gives a check.
 #[must_use]
 pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {

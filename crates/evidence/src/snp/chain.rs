@@ -6,7 +6,7 @@ use super::refusal::SnpRefusal;
 use crate::bytes::{RootDigest, sha256};
 use crate::controls::holds;
 use crate::time::Time;
-use crate::x509::Certificate;
+use crate::x509::{Certificate, Scheme};
 
 /// Arc of AMD's extensions, 1.3.6.1.4.1.3704.1.
 const AMD: &str = "1.3.6.1.4.1.3704.1";
@@ -56,7 +56,7 @@ pub(super) fn verify_chain(
         }
     };
     let signed = |name: &'static str, c: &Certificate, issuer: &'static str, by: &Certificate| {
-        if holds("snp_chain_signature", c.is_signed_by(by)) {
+        if holds("snp_chain_signature", c.is_signed_by(by, &[Scheme::RsaPssSha384])) {
             Ok(())
         } else {
             Err(SnpRefusal::ChainSignature { name, issuer })

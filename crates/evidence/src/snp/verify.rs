@@ -15,34 +15,10 @@ use crate::x509::Certificate;
 
 /// SHA-256 of the DER of AMD's root certificates: ARK-Milan, ARK-Genoa, ARK-Turin (AMD key distribution service).
 pub const PINNED_ROOTS: [RootDigest; 3] = [
-    RootDigest::new(digest(b"69d063b45344d26a2e94e1f4210de49ef555308287d4c174445c95639a540bcd")),
-    RootDigest::new(digest(b"4c6598d19c18719c5dfd4a7d335f674e5bfe1d8f800cea2cf270c10d103db2f1")),
-    RootDigest::new(digest(b"1f084161a44bb6d93778a904877d4819cafa5d05ef4193b2ded9dd9c73dd3f6a")),
+    RootDigest::pinned(b"69d063b45344d26a2e94e1f4210de49ef555308287d4c174445c95639a540bcd"),
+    RootDigest::pinned(b"4c6598d19c18719c5dfd4a7d335f674e5bfe1d8f800cea2cf270c10d103db2f1"),
+    RootDigest::pinned(b"1f084161a44bb6d93778a904877d4819cafa5d05ef4193b2ded9dd9c73dd3f6a"),
 ];
-
-/// Hex at compile time; anything but lower-case hex digits does not compile.
-#[expect(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    reason = "evaluated by the compiler over constants"
-)]
-const fn digest(hex: &[u8; 64]) -> [u8; 32] {
-    const fn value(c: u8) -> u8 {
-        match c {
-            b'0'..=b'9' => c - b'0',
-            b'a'..=b'f' => c - b'a' + 10,
-            _ => panic!("not a hex digit"),
-        }
-    }
-    let mut out = [0; 32];
-    let mut i = 0;
-    while i < 32 {
-        out[i] = value(hex[2 * i]) << 4 | value(hex[2 * i + 1]);
-        i += 1;
-    }
-    out
-}
 
 /// Authentic facts, if a chip whose chain ends in one of `roots` signed the report. Certificates (ARK, ASK or ASVK,
 /// VCEK or VLEK) are the evidence's endorsements, DER, in any order.

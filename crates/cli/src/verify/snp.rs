@@ -1,0 +1,135 @@
+//! AMD SEV-SNP: a report with its chain, judged.
+
+use anyhow::{Result, bail};
+use evidence::appraise::{HardwareProfile, Knobs, Machines, appraise};
+use evidence::snp::{self, PINNED_ROOTS};
+use evidence::{Authentic, Check, Detail, HardwareEvidence, HardwareFacts, Kind};
+use serde_json::{Value, json};
+
+use super::input::Input;
+use super::report::{Profile, Report};
+use super::{FORENSIC, no_profile};
+use crate::output::Failure;
+
+const TEE: &str = "snp";
+const TITLE: &str = "AMD SEV-SNP attestation report";
+const PRODUCTION: &str = "snp-2026-11";
+
+/// True if a file can only be an SNP report.
+pub(super) fn detect(bytes: &[u8]) -> bool {
+    bytes.len() == snp::layout::REPORT_LEN
+}
+
+/// Verifies and appraises.
+pub(super) fn judge(input: &Input) -> Result<Report> {
+    let knobs = match input.profile.as_str() {
+        FORENSIC => snp::Knobs::forensic(),
+        PRODUCTION => snp::Knobs::production_2026_11(),
+        other => bail!(no_profile(other, &[PRODUCTION])),
+    };
+    let profile = Profile { id: input.profile.clone(), words: knobs.words() };
+    if input.nonce.as_ref().is_some_and(|n| !(32..=64).contains(&n.len())) {
+        bail!(Failure::Usage("--nonce: 32 to 64 bytes in hex".to_owned()));
+    }
+    let evidence = evidence(input)?;
+    let roots = input.trusted(&PINNED_ROOTS)?;
+    Ok(match snp::verify(&evidence, &roots, input.at) {
+        Ok(facts) => report(input, profile, &facts, knobs),
+        Err(refusal) => {
+            let missing = matches!(refusal, snp::SnpRefusal::Missing(_));
+            Report::refused(TEE, TITLE, profile, &refusal, missing)
+        }
+    })
+}
+
+fn evidence(input: &Input) -> Result<HardwareEvidence> {
+    // A root given by hand is also the certificate the chain ends in, unless the evidence brought one.
+    let mut endorsements = Vec::new();
+    if input.file().is_none() {
+        let names = input.member("intermediates").as_array().into_iter().flatten();
+        let vek = input.member("vek").get("file");
+        for name in names.chain(vek).filter_map(Value::as_str) {
+            endorsements.extend(input.certificates(name)?);
+        }
+    }
+    endorsements.splice(0..0, input.anchors()?);
+    endorsements.extend(input.endorsements.iter().cloned());
+    Ok(HardwareEvidence { kind: Kind::Snp, report: input.evidence("report.bin")?, endorsements })
+}
+
+fn report(
+    input: &Input,
+    profile: Profile,
+    verified: &Authentic<HardwareFacts>,
+    knobs: snp::Knobs,
+) -> Report {
+    let facts = verified.facts();
+    let wanted = HardwareProfile {
+        id: profile.id.clone(),
+        kind: Kind::Snp,
+        roots: vec![facts.root],
+        machines: Machines::AnyGenuine,
+        // Verifying a file asks what it says, not whether this image is wanted; a domain's policy asks that.
+        images: vec![facts.measurement],
+        isolation: Vec::new(),
+        host: Vec::new(),
+        knobs: Knobs::Snp(knobs),
+    };
+    let verdict = appraise(verified, None, &wanted);
+    let mut checks = verified.checks().to_vec();
+    checks.extend(verdict.checks().iter().filter(|c| !matches!(c.name, "image" | "root")).cloned());
+    let machine =
+        facts.machine.as_ref().map_or_else(|| "not named (masked)".to_owned(), ToString::to_string);
+    let mut report = Report {
+        tee: TEE,
+        title: TITLE,
+        profile,
+        authentic: Some(true),
+        checks,
+        measurement: Some(facts.measurement.to_string()),
+        report_data: Some(facts.report_data.to_string()),
+        debug: Some(facts.debug),
+        facts: vec![
+            ("MEASUREMENT", facts.measurement.to_string()),
+            ("REPORT_DATA", facts.report_data.to_string()),
+            ("HOST_DATA", hex::encode(facts.host_data)),
+            ("machine", machine),
+        ],
+        fields: fields(facts),
+    };
+    if let Some(wanted) = &input.nonce {
+        let mut padded = wanted.clone();
+        padded.resize(64, 0);
+        report.check_nonce("REPORT_DATA", &padded, facts.report_data.as_bytes());
+    }
+    if !input.member("vtpm").is_null() {
+        let why = "the vTPM quote beside this report is not verified by this version";
+        report.checks.push(Check::skipped("vtpm", why));
+    }
+    report
+}
+
+fn fields(facts: &HardwareFacts) -> Value {
+    let Detail::Snp(f) = &facts.detail else { return Value::Null };
+    let r = &f.report;
+    let tcb = |t: &snp::Tcb| {
+        let mut out = json!({"bootloader": t.bootloader, "tee": t.tee, "snp": t.snp, "microcode": t.microcode});
+        if let (Some(fmc), Some(map)) = (t.fmc, out.as_object_mut()) {
+            map.insert("fmc".to_owned(), fmc.into());
+        }
+        out
+    };
+    let firmware = |[major, minor, build]: [u8; 3]| format!("{major}.{minor}.{build}");
+    json!({
+        "version": r.version, "guest_svn": r.guest_svn, "policy": format!("{:#x}", r.policy), "vmpl": r.vmpl,
+        "platform_info": format!("{:#x}", r.platform_info), "product": f.product.as_str(),
+        "signing_key": format!("{:?}", f.signing_key).to_uppercase(), "csp_id": f.csp_id,
+        "host_data": hex::encode(r.host_data), "chip_id": hex::encode(r.chip_id),
+        "report_id": hex::encode(r.report_id), "report_id_ma": hex::encode(r.report_id_ma),
+        "id_key_digest": hex::encode(r.id_key_digest), "author_key_digest": hex::encode(r.author_key_digest),
+        "family_id": hex::encode(r.family_id), "image_id": hex::encode(r.image_id),
+        "tcb": {"current_tcb": tcb(&f.current_tcb), "reported_tcb": tcb(&f.reported_tcb), "committed_tcb": tcb(&f.committed_tcb), "launch_tcb": tcb(&f.launch_tcb)},
+        "fw": {"current": firmware(r.current_version), "committed": firmware(r.committed_version)}, "cpuid_fms": r.cpuid,
+        "launch_mit_vector": r.launch_mit_vector, "current_mit_vector": r.current_mit_vector,
+    })
+}
