@@ -5,7 +5,7 @@ pub mod client;
 
 use ciborium::Value;
 use evidence::cbor::{self, CborError, Fields};
-use evidence::{ContentDigest, HardwareEvidence, Kind, Nonce, SpkiDigest, StatementKey, Time};
+use evidence::{ContentDigest, HardwareEvidence, Kind, Nonce, SpkiDigest, StatementKey};
 use trust::signing::Signed;
 
 /// Role of authorities; no policy can name it for another program.
@@ -89,8 +89,6 @@ pub struct Challenge {
     pub statement: Vec<u8>,
     /// Fresh hardware evidence is wanted.
     pub hardware_needed: bool,
-    /// The authority's time.
-    pub time: Time,
 }
 
 /// `POST /v1/admission`.
@@ -131,8 +129,6 @@ pub struct Admission {
     pub decision: ContentDigest,
     /// Secrets, by name.
     pub secrets: Vec<(String, Vec<u8>)>,
-    /// The authority's time.
-    pub time: Time,
 }
 
 /// A no: reasons for the one who asked.
@@ -149,8 +145,6 @@ pub struct News {
     pub policy: u64,
     /// Revocations, oldest first.
     pub revocations: Vec<Signed>,
-    /// The authority's time.
-    pub time: Time,
 }
 
 impl AdmissionRequest {
@@ -267,7 +261,6 @@ impl Challenge {
             (2, bytes(self.nonce.as_bytes())),
             (3, bytes(&self.statement)),
             (4, self.hardware_needed.into()),
-            (5, self.time.unix().into()),
         ]))
     }
 
@@ -282,7 +275,6 @@ impl Challenge {
             nonce: f.named(2, "nonce", Nonce::from_slice)?,
             statement: f.bytes(3, "statement")?,
             hardware_needed: f.boolean(4, "hardware_needed")?,
-            time: Time::from_unix(f.int(5, "time")?),
         };
         f.finish()?;
         Ok(challenge)
@@ -308,7 +300,6 @@ impl Admission {
             (8, self.log_index.into()),
             (9, bytes(self.decision.as_bytes())),
             (10, Value::Map(secrets)),
-            (11, self.time.unix().into()),
         ]))
     }
 
@@ -339,7 +330,6 @@ impl Admission {
                         .collect()
                 })
                 .ok_or(CborError::Field("secrets"))?,
-            time: Time::from_unix(f.int(11, "time")?),
         };
         f.finish()?;
         Ok(admission)
@@ -377,7 +367,6 @@ impl News {
             (1, VERSION.into()),
             (2, self.policy.into()),
             (3, Value::Array(revocations)),
-            (4, self.time.unix().into()),
         ]))
     }
 
@@ -399,7 +388,6 @@ impl News {
                 .into_iter()
                 .map(signed)
                 .collect::<Result<_, _>>()?,
-            time: Time::from_unix(f.int(4, "time")?),
         };
         f.finish()?;
         Ok(news)

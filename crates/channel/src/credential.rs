@@ -30,7 +30,7 @@ const LEN_MAX: usize = 4096;
 pub const DER_MAX: usize = 16 * 1024;
 const VERSION: u64 = 1;
 /// How long before its issuance a credential is in force, for clocks that differ.
-const SKEW_SECS: i64 = 60;
+const SKEW_SECS: i64 = crate::admission::client::SKEW_SECS_MAX;
 
 /// What the authority vouches for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,6 +234,16 @@ pub fn spki_digest(certificate: &[u8]) -> Result<SpkiDigest, CredentialRefusal> 
     let der = CertificateDer::from(certificate);
     let cert = EndEntityCert::try_from(&der).map_err(|_| CredentialRefusal::Form)?;
     Ok(SpkiDigest::of_der(&cert.subject_public_key_info()))
+}
+
+/// The key of a credential's certificate.
+///
+/// # Errors
+/// [`CredentialRefusal::Form`], also for keys that are never certified here.
+pub fn leaf_key(certificate: &[u8]) -> Result<P256Key, CredentialRefusal> {
+    let der = CertificateDer::from(certificate);
+    let cert = EndEntityCert::try_from(&der).map_err(|_| CredentialRefusal::Form)?;
+    P256Key::from_spki(&cert.subject_public_key_info()).ok_or(CredentialRefusal::Form)
 }
 
 /// The credential of a chain (leaf first), if everything about it holds at `at`.
@@ -443,7 +453,7 @@ impl P256Key {
             &aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1,
             &self.0,
         );
-        holds("proof_of_possession", key.verify(message, signature).is_ok())
+        key.verify(message, signature).is_ok()
     }
 }
 

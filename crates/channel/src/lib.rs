@@ -9,6 +9,7 @@ pub mod credential;
 pub mod handshake;
 pub mod keys;
 pub mod session;
+pub mod signed_time;
 pub mod tls;
 
 pub use credential::{Credential, CredentialRefusal, DomainTrust, VerifiedCredential};

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::Subcommand;
 use ledger::note::Verifier;
 use serde_json::json;
+use services::authority::Entry;
 
 use crate::domain::Domain;
 use crate::explain;
@@ -59,7 +60,13 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
         }
         Audit::Show => {
             for (n, entry) in entries(&domain, &log_dir(&domain))?.iter().enumerate() {
-                println!("{n:>6}  {}", String::from_utf8_lossy(entry));
+                match Entry::parse(entry) {
+                    Some(e) => {
+                        let rest = String::from_utf8_lossy(e.rest);
+                        println!("{n:>6}  {}  {:<10}  {rest}", e.at, e.kind);
+                    }
+                    None => println!("{n:>6}  {}", String::from_utf8_lossy(entry)),
+                }
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -72,10 +79,7 @@ pub fn recheck(domain: &Domain, log: &Path) -> Result<(usize, Vec<(String, check
     let owners = domain.policies()?;
     let mut reports = Vec::new();
     for entry in &entries {
-        let Some((role, digest)) = std::str::from_utf8(entry)
-            .ok()
-            .and_then(|t| t.strip_prefix("admission ")?.split_once(' '))
-        else {
+        let Some((role, digest)) = Entry::parse(entry).and_then(|e| e.admission()) else {
             continue;
         };
         let record = explain::read(log, digest)?;

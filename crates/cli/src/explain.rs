@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use checker::DecisionRecord;
 use serde_json::json;
+use services::authority::Entry;
 
 use crate::audit;
 use crate::domain::Domain;
@@ -26,8 +27,7 @@ pub fn newest(domain: &Domain, role: &str) -> Result<DecisionRecord> {
     let log = audit::log_dir(domain);
     let entries = audit::entries(domain, &log)?;
     let digest = entries.iter().rev().find_map(|e| {
-        let text = std::str::from_utf8(e).ok()?;
-        let (name, digest) = text.strip_prefix("admission ")?.split_once(' ')?;
+        let (name, digest) = Entry::parse(e)?.admission()?;
         (name == role).then(|| digest.to_owned())
     });
     let digest = digest.ok_or_else(|| {

@@ -63,6 +63,7 @@ pub struct Log {
     entries: fs::File,
     signer: Signer,
     leaves: Vec<Hash>,
+    last: Option<Vec<u8>>,
     edge: Edge,
     checkpoint: String,
 }
@@ -116,11 +117,19 @@ impl Log {
             // The torn end of an append that was never acknowledged.
             entries.set_len(count(len)).map_err(disk(&path))?;
         }
+        let last = whole.last().map(|e| e.to_vec());
         let leaves = whole.into_iter().map(tree::leaf).collect::<Vec<_>>();
         let mut edge = Edge::default();
         leaves.iter().for_each(|l| edge.push(*l));
-        let mut log =
-            Self { dir: dir.to_owned(), entries, signer, leaves, edge, checkpoint: String::new() };
+        let mut log = Self {
+            dir: dir.to_owned(),
+            entries,
+            signer,
+            leaves,
+            last,
+            edge,
+            checkpoint: String::new(),
+        };
         let path = dir.join("checkpoint");
         match fs::read_to_string(&path) {
             Ok(note) => verify_beginning(&log.leaves, &log.signer.verifier().verify(&note)?)?,
@@ -155,6 +164,7 @@ impl Log {
             self.leaves.push(leaf);
             self.edge.push(leaf);
         }
+        self.last = batch.last().map(|e| e.to_vec()).or(self.last.take());
         self.publish()?;
         Ok(first)
     }
@@ -177,6 +187,12 @@ impl Log {
     #[must_use]
     pub fn size(&self) -> u64 {
         count(self.leaves.len())
+    }
+
+    /// The newest entry.
+    #[must_use]
+    pub fn last(&self) -> Option<&[u8]> {
+        self.last.as_deref()
     }
 
     /// Path of entry `index` to the newest root.

@@ -2,6 +2,7 @@
 //! keyholder socket, and nothing else; it can speak for no other program and opens no file but the peers' addresses.
 
 mod admit;
+mod clock;
 mod egress;
 mod ingress;
 mod porter;
@@ -14,13 +15,13 @@ use std::sync::Arc;
 
 use channel::admission::Bundle;
 use ciborium::Value;
-use evidence::Time;
 use evidence::cbor::{self, CborError, Fields};
 use platform::{PlatformError, keyholder, message};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
+use self::clock::clock;
 use crate::{harden, sys};
 
 /// Descriptors, by number: control, keyholder, porter, program socket, workload socket, then one listener per peer.
@@ -139,14 +140,6 @@ impl Reporter {
     fn say(&self, status: &Status) {
         let _ = message::send(self.0.as_fd(), &status.encode(), &[]);
     }
-}
-
-/// The time, as this machine has it; authorities and credentials check it.
-#[expect(clippy::disallowed_methods, reason = "the edge where a proxy reads the clock")]
-pub(crate) fn clock() -> Time {
-    let since =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Time::from_unix(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// The process: until its program's init or its supervisor goes away.

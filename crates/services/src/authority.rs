@@ -8,4 +8,6 @@ mod shell;
 mod start;
 
 pub use core::{Core, Limits};
+pub use ledgered::{Entry, Ledgered};
+pub use shell::{Speaker, serve};
 pub use start::{AuthorityError, Bootstrap, run};

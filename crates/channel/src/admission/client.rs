@@ -26,8 +26,10 @@ use super::{
     AUTHORITY_ROLE, Admission, AdmissionRequest, BODY_MAX, Bundle, Challenge, ChallengeRequest,
     News, Refused,
 };
+use crate::credential::P256Key;
 use crate::credential::{self, CredentialRefusal, DomainTrust};
 use crate::session::{SessionError, SharedTls, client_session};
+use crate::signed_time::{NONCE_HEADER, SignedTime, TIME_HEADER, TimeClaim, TimeRefusal};
 use crate::tls;
 
 /// How far the authority's clock and ours may differ before neither is believed.
@@ -67,6 +69,9 @@ pub enum AdmissionError {
     /// Its statement is not of this connection.
     #[error("authority's statement: {0}; somebody stands between")]
     Statement(#[from] StatementRefusal),
+    /// Its time does not hold.
+    #[error(transparent)]
+    Time(#[from] TimeRefusal),
     /// The clocks differ.
     #[error(
         "clock: the authority says {authority}, this machine {own}; one of them is wrong, mend it"
@@ -128,11 +133,20 @@ pub struct Pending {
     request: AdmissionRequest,
 }
 
+/// Whether the authority may hold an answer back until there is something to say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    Never,
+    UntilNews,
+}
+
 /// Plain HTTPS to the authority, its certificate checked as a credential of the domain and of the authority's role.
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
     tls: SharedTls<tokio_rustls::client::TlsStream<TcpStream>>,
     server: SpkiDigest,
+    key: P256Key,
+    said: Option<TimeClaim>,
     statement_key: StatementKey,
     trust: Arc<DomainTrust>,
     clock: fn() -> Time,
@@ -151,7 +165,8 @@ impl Connection {
         let name = ServerName::try_from("casemate.invalid").map_err(std::io::Error::other)?;
         let stream = TlsConnector::from(config).connect(name, tcp).await?;
         let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let leaf = credential::read(shown.first().ok_or(CredentialRefusal::Count(0))?, trust)?;
+        let shown = shown.first().ok_or(CredentialRefusal::Count(0))?;
+        let (leaf, key) = (credential::read(shown, trust)?, credential::leaf_key(shown)?);
         let said = leaf.credential();
         let endorsed = trust.authority().endorsement();
         let is_authority =
@@ -166,7 +181,8 @@ impl Connection {
         tokio::spawn(async move {
             let _: Result<(), hyper::Error> = connection.await;
         });
-        Ok(Self { sender, tls, server, statement_key, trust: Arc::clone(trust), clock })
+        let said = None;
+        Ok(Self { sender, tls, server, key, said, statement_key, trust: Arc::clone(trust), clock })
     }
 
     async fn call(
@@ -174,14 +190,24 @@ impl Connection {
         method: &str,
         path: &str,
         body: Vec<u8>,
+        held: Held,
     ) -> Result<Vec<u8>, AdmissionError> {
+        let nonce = platform::fresh_nonce()?;
+        let asked = std::time::Instant::now();
         let request = hyper::Request::builder()
             .method(method)
             .uri(path)
             .header("host", "authority")
+            .header(NONCE_HEADER, nonce.to_string())
             .body(Full::new(Bytes::from(body)))
             .map_err(std::io::Error::other)?;
         let response = self.sender.send_request(request).await?;
+        let interval =
+            if held == Held::Never { asked.elapsed() } else { core::time::Duration::ZERO };
+        let time = response.headers().get(TIME_HEADER).and_then(|h| h.to_str().ok());
+        let time = SignedTime::from_header(time.unwrap_or_default())?;
+        let time = time.verify(&self.key, self.trust.root(), &nonce, interval)?;
+        self.said = Some(time);
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), BODY_MAX)
             .collect()
@@ -193,6 +219,13 @@ impl Connection {
             403 => Err(AdmissionError::Refused(Refused::decode(&body)?.reasons)),
             other => Err(AdmissionError::Status(other)),
         }
+    }
+}
+
+impl Connection {
+    fn time(&self) -> Result<Time, AdmissionError> {
+        let said = self.said.ok_or(TimeRefusal::Form(CborError::Field("signed time")))?;
+        Ok(said.time)
     }
 }
 
@@ -217,7 +250,8 @@ pub async fn begin(
     // 2
     let (nonce, leaf) = (platform::fresh_nonce()?, SpkiDigest::of_der(spki));
     let ask = ChallengeRequest { nonce, leaf, statement_key: attester.statement_key() };
-    let challenge = connection.call("POST", "/v1/admission/challenge", ask.encode()).await?;
+    let challenge =
+        connection.call("POST", "/v1/admission/challenge", ask.encode(), Held::Never).await?;
     let challenge = Challenge::decode(&challenge)?;
     // 3
     let session =
@@ -245,7 +279,7 @@ pub async fn begin(
         return Err(AdmissionError::NotTheAuthority(said.program.measurement.to_string()));
     }
     // 4
-    check_clock(challenge.time, clock())?;
+    check_clock(connection.time()?, clock())?;
     // 5
     let hardware = challenge
         .hardware_needed
@@ -279,6 +313,14 @@ impl Pending {
         self.binder.encode()
     }
 
+    /// For attack tests: goes on with another key than the one the challenge was asked for.
+    #[cfg(feature = "dangerous_controls")]
+    pub fn dangerous_exchange_key(&mut self, spki: &[u8], state: impl FnOnce(&Binder) -> Vec<u8>) {
+        self.request.spki = spki.to_vec();
+        self.binder.claims = self.request.claims();
+        self.request.statement = state(&self.binder);
+    }
+
     /// Second half: sends all, checks the answer.
     ///
     /// # Errors
@@ -288,10 +330,13 @@ impl Pending {
         proof_of_possession: Vec<u8>,
     ) -> Result<(Admission, Connected), AdmissionError> {
         self.request.proof_of_possession = proof_of_possession;
-        let answer = self.connection.call("POST", "/v1/admission", self.request.encode()).await?;
+        let answer = self
+            .connection
+            .call("POST", "/v1/admission", self.request.encode(), Held::Never)
+            .await?;
         let admission = Admission::decode(&answer)?;
         let (trust, now) = (&self.connection.trust, (self.connection.clock)());
-        check_clock(admission.time, now)?;
+        check_clock(self.connection.time()?, now)?;
         let leaf = CertificateDer::from(admission.certificate.as_slice());
         let credential = credential::verify(&[leaf], trust, now)?;
         let mine = credential.spki() == SpkiDigest::of_der(&self.request.spki)
@@ -307,12 +352,21 @@ impl Pending {
 pub struct Connected(Connection);
 
 impl Connected {
+    /// What the authority last said about now: time, and the newest policy and revocation it knows.
+    #[must_use]
+    pub const fn said(&self) -> Option<TimeClaim> {
+        self.0.said
+    }
+
     /// Waits for revocations after number `after`, for at most as long as the authority holds such a question.
     ///
     /// # Errors
     /// [`AdmissionError`].
     pub async fn news(&mut self, after: u64) -> Result<News, AdmissionError> {
-        let news = self.0.call("GET", &format!("/v1/epochs?after={after}"), Vec::new()).await?;
+        let news = self
+            .0
+            .call("GET", &format!("/v1/epochs?after={after}"), Vec::new(), Held::UntilNews)
+            .await?;
         Ok(News::decode(&news)?)
     }
 }
@@ -327,7 +381,7 @@ pub async fn epoch(
     clock: fn() -> Time,
 ) -> Result<u64, AdmissionError> {
     let mut connection = Connection::open(address, trust, clock).await?;
-    let text = connection.call("GET", "/v1/epoch", Vec::new()).await?;
+    let text = connection.call("GET", "/v1/epoch", Vec::new(), Held::Never).await?;
     let number = core::str::from_utf8(&text).ok().and_then(|t| t.trim().parse().ok());
     number.ok_or(AdmissionError::Form(CborError::Field("epoch")))
 }
@@ -343,5 +397,5 @@ pub async fn revoke(
     clock: fn() -> Time,
 ) -> Result<(), AdmissionError> {
     let mut connection = Connection::open(address, trust, clock).await?;
-    connection.call("POST", "/v1/revoke", signed.encode()).await.map(drop)
+    connection.call("POST", "/v1/revoke", signed.encode(), Held::Never).await.map(drop)
 }

@@ -105,6 +105,10 @@ async fn admit(
     let signature =
         rcgen::SigningKey::sign(&key, &pending.to_be_signed()).map_err(|e| e.to_string())?;
     let (admission, connected) = pending.finish(signature).await.map_err(said)?;
+    // Now that everything it said has been checked, its time counts, and the host's no longer.
+    if let Some(said) = connected.said() {
+        super::clock::discipline(&said);
+    }
     let identity = Identity {
         chain: vec![admission.certificate.clone().into()],
         key: PrivateKeyDer::Pkcs8(key.serialize_der().into()),

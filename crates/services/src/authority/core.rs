@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use channel::DomainTrust;
+use channel::admission::client::SKEW_SECS_MAX;
 use channel::admission::{Admission, AdmissionRequest, News};
 use channel::credential::{Ca, Credential, P256Key};
+use channel::signed_time::TimeClaim;
 use checker::DecisionRecord;
 use evidence::controls::holds;
 use evidence::layered::{MonitorFacts, verify_monitor, verify_program};
@@ -92,14 +94,23 @@ impl Core {
         self.revocations.epoch()
     }
 
+    /// What is said about now to whoever asks with a nonce: nothing, by a clock that is behind the log.
+    #[must_use]
+    pub fn time(&self, nonce: Nonce, now: Time) -> Option<TimeClaim> {
+        self.believes(now).then_some(())?;
+        let (policy, revocation) = (self.policy.policy().version, self.epoch());
+        Some(TimeClaim { domain: self.trust.root(), nonce, time: now, policy, revocation })
+    }
+
+    /// Time goes on: what was logged has been (I12).
+    fn believes(&self, now: Time) -> bool {
+        holds("authority_clock", now.plus_secs(SKEW_SECS_MAX) >= self.log.newest())
+    }
+
     /// Revocations after number `after`.
     #[must_use]
-    pub fn news(&self, after: u64, now: Time) -> News {
-        News {
-            policy: self.policy.policy().version,
-            revocations: self.revocations.after(after),
-            time: now,
-        }
+    pub fn news(&self, after: u64) -> News {
+        News { policy: self.policy.policy().version, revocations: self.revocations.after(after) }
     }
 
     /// Takes revocations again that were acknowledged before a restart.
@@ -117,11 +128,11 @@ impl Core {
     ///
     /// # Errors
     /// Why not.
-    pub fn revoke(&mut self, signed: Signed) -> Result<u64, Reasons> {
+    pub fn revoke(&mut self, signed: Signed, now: Time) -> Result<u64, Reasons> {
         let payload = signed.payload.clone();
         let genesis = self.trust.authority().genesis().clone();
         let revoked = self.revocations.add(signed, &genesis).map_err(one)?.clone();
-        self.log.enter("revocation", &payload).map_err(one)?;
+        self.log.enter("revocation", now, &payload).map_err(one)?;
         if let Revoked::StatementKey(key) = revoked {
             self.leases.remove(&key);
         }
@@ -130,7 +141,7 @@ impl Core {
 
     /// Decides on an admission.
     ///
-    /// 1. the key holds itself, 2. the monitor's lease, 3. the statement, 4. the decision, 5. record and log, 6. the
+    /// 1. the clock is not behind the log, and the key holds itself, 2. the monitor's lease, 3. the statement, 4. the decision, 5. record and log, 6. the
     ///    credential, never longer than anything it rests on.
     ///
     /// # Errors
@@ -143,10 +154,18 @@ impl Core {
         now: Time,
     ) -> Result<Admission, Reasons> {
         // 1
+        if !self.believes(now) {
+            return Err(one(format!(
+                "clock: this authority's clock says {now}, its log was written at {}; its host set it back, mend it",
+                self.log.newest()
+            )));
+        }
         let leaf = SpkiDigest::of_der(&request.spki);
         let possessed = P256Key::from_spki(&request.spki)
             .is_some_and(|k| k.verifies(&binder.encode(), &request.proof_of_possession));
-        if !possessed || !holds("admission_leaf", binder.client.spki == Some(leaf)) {
+        if !holds("proof_of_possession", possessed)
+            || !holds("admission_leaf", binder.client.spki == Some(leaf))
+        {
             self.refused_unproved = self.refused_unproved.saturating_add(1);
             return Err(one(
                 "proof of possession: expected a signature of the key to be certified over this connection's binder; make it inside the program",
@@ -177,6 +196,7 @@ impl Core {
                 self.log
                     .enter(
                         "refusal",
+                        now,
                         format!(
                             "{}: {}",
                             program.facts().statement.program.measurement,
@@ -253,7 +273,6 @@ impl Core {
             log_index,
             decision,
             secrets: Vec::new(),
-            time: now,
         })
     }
 

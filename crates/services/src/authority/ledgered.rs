@@ -1,11 +1,13 @@
 //! What the authority writes down: an entry in the log for every decision on authentic evidence, and the decision
-//! record itself under its digest. The entry is durable before an answer leaves (I8).
+//! record itself under its digest. The entry is durable before an answer leaves (I8). The newest entry's time is a
+//! lower bound for the clock: an authority whose host sets it back refuses to run (I12).
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use checker::DecisionRecord;
+use evidence::Time;
 use ledger::LogError;
 use ledger::disk::Log;
 use ledger::note::Signer;
@@ -14,6 +16,36 @@ use ledger::note::Signer;
 pub struct Ledgered {
     log: Log,
     records: PathBuf,
+    newest: Time,
+}
+
+/// One entry taken apart: `KIND UNIX REST`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// `admission`, `refusal`, `revocation`.
+    pub kind: &'a str,
+    /// When, by the authority's clock.
+    pub at: Time,
+    /// For an admission `ROLE DIGEST`.
+    pub rest: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    /// Reads one; none if it is not of this form.
+    #[must_use]
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let mut parts = bytes.splitn(3, |b| *b == b' ');
+        let mut text = || core::str::from_utf8(parts.next()?).ok();
+        let (kind, at) = (text()?, text()?.parse().ok()?);
+        Some(Self { kind, at: Time::from_unix(at), rest: parts.next()? })
+    }
+
+    /// Role and digest of an admission.
+    #[must_use]
+    pub fn admission(&self) -> Option<(&'a str, &'a str)> {
+        (self.kind == "admission").then_some(())?;
+        core::str::from_utf8(self.rest).ok()?.split_once(' ')
+    }
 }
 
 impl Ledgered {
@@ -25,17 +57,29 @@ impl Ledgered {
         let records = dir.join("decisions");
         fs::create_dir_all(&records)
             .map_err(|source| LogError::Disk { path: records.clone(), source })?;
-        Ok(Self { log: Log::open(dir, signer)?, records })
+        let log = Log::open(dir, signer)?;
+        let newest = log.last().and_then(Entry::parse).map_or(Time::MIN, |e| e.at);
+        Ok(Self { log, records, newest })
+    }
+
+    /// The newest entry's time.
+    #[must_use]
+    pub const fn newest(&self) -> Time {
+        self.newest
     }
 
     /// Enters something of a kind.
     ///
     /// # Errors
     /// [`LogError`].
-    pub fn enter(&mut self, kind: &str, what: &[u8]) -> Result<u64, LogError> {
-        let mut entry = format!("{kind} ").into_bytes();
+    pub fn enter(&mut self, kind: &str, at: Time, what: &[u8]) -> Result<u64, LogError> {
+        // Never backwards, so that the last entry's time is the bound.
+        let at = at.max(self.newest);
+        let mut entry = format!("{kind} {} ", at.unix()).into_bytes();
         entry.extend(what.get(..what.len().min(4096)).unwrap_or_default());
-        self.log.append(&[&entry])
+        let index = self.log.append(&[&entry])?;
+        self.newest = at;
+        Ok(index)
     }
 
     /// Keeps an admission's record and enters its digest.
@@ -51,7 +95,7 @@ impl Ledgered {
             file.sync_data()
         };
         written().map_err(|source| LogError::Disk { path: path.clone(), source })?;
-        self.enter("admission", format!("{} {digest}", record.role).as_bytes())
+        self.enter("admission", record.at, format!("{} {digest}", record.role).as_bytes())
     }
 
     /// The newest checkpoint.

@@ -2,19 +2,23 @@
 //! strangers, and every read is bounded in size, number and time.
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use channel::admission::{AdmissionRequest, BODY_MAX, Challenge, ChallengeRequest, Refused};
 use channel::session::{SharedTls, server_session};
+use channel::signed_time::{NONCE_HEADER, SignedTime, TIME_HEADER};
 use channel::tls;
 use evidence::{
     Binder, BinderKind, ContentDigest, End, Nonce, Side, SpkiDigest, StatementKey, Time,
 };
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
+use hyper::header::HeaderValue;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use platform::PlatformError;
 use platform::program::Client;
 use rustls::pki_types as rustls_key;
 use tokio::net::{TcpListener, TcpStream};
@@ -37,10 +41,27 @@ const NEWS_MAX: Duration = Duration::from_secs(25);
 /// A connection as a whole.
 const CONNECTION_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// Who makes the authority's own statements: its platform.
+pub trait Speaker: Send {
+    /// A statement under `binder`, in the authority's name.
+    ///
+    /// # Errors
+    /// [`PlatformError`].
+    fn state(&mut self, binder: &Binder) -> Result<Vec<u8>, PlatformError>;
+}
+
+impl Speaker for Client {
+    fn state(&mut self, binder: &Binder) -> Result<Vec<u8>, PlatformError> {
+        Self::state(self, binder)
+    }
+}
+
 struct Shared {
     core: Mutex<Core>,
-    platform: Mutex<Client>,
+    speaker: Mutex<Box<dyn Speaker>>,
+    state: PathBuf,
     own: SpkiDigest,
+    key: rcgen::KeyPair,
     epoch: watch::Sender<u64>,
     clock: fn() -> Time,
 }
@@ -84,12 +105,16 @@ fn bad() -> Answer {
     )
 }
 
-/// Serves until the process ends.
-pub(super) async fn serve(
+/// Serves on `listener` until the process ends; revocations are kept in `state` before they are acknowledged.
+///
+/// # Errors
+/// [`AuthorityError`], if it cannot begin.
+pub async fn serve(
     core: Core,
-    platform: Client,
+    speaker: Box<dyn Speaker>,
     info: platform::Info,
-    port: u16,
+    listener: TcpListener,
+    state: PathBuf,
     clock: fn() -> Time,
 ) -> Result<(), AuthorityError> {
     let tls = |e: String| AuthorityError::Tls(e);
@@ -98,17 +123,17 @@ pub(super) async fn serve(
     let spki = rcgen::PublicKeyData::subject_public_key_info(&key);
     let leaf = core.own_certificate(&spki, &info, clock()).map_err(|r| tls(r.join("; ")))?;
     let chain = vec![leaf.into()];
-    let key = rustls_pki(&key);
-    let identity = tls::Identity { chain, key };
+    let identity = tls::Identity { chain, key: rustls_pki(&key) };
     let config =
         tls::server(None, identity, tls::ALPN_HTTP, clock).map_err(|e| tls(e.to_string()))?;
     let acceptor = TlsAcceptor::from(config);
-    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let (epoch, _) = watch::channel(core.epoch());
     let shared = Arc::new(Shared {
         core: Mutex::new(core),
-        platform: Mutex::new(platform),
+        speaker: Mutex::new(speaker),
+        state,
         own: SpkiDigest::of_der(&spki),
+        key,
         epoch,
         clock,
     });
@@ -142,7 +167,7 @@ async fn connection(acceptor: TlsAcceptor, tcp: TcpStream, shared: Arc<Shared>) 
     let this = Arc::new(Connection { shared, tls: tls.clone(), pending: Mutex::new(None) });
     let service = hyper::service::service_fn(move |request| {
         let this = Arc::clone(&this);
-        async move { Ok::<_, Infallible>(this.route(request).await) }
+        async move { Ok::<_, Infallible>(this.answer(request).await) }
     });
     let _ = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -159,6 +184,21 @@ async fn body(request: Request<Incoming>) -> Option<Vec<u8>> {
 }
 
 impl Connection {
+    /// Every answer to a request with a nonce carries signed time over it (I12).
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let nonce = request.headers().get(NONCE_HEADER).and_then(|h| h.to_str().ok());
+        let nonce = nonce.and_then(Nonce::from_hex);
+        let mut answer = self.route(request).await;
+        let signed = nonce.and_then(|nonce| {
+            let claim = self.shared.core().time(nonce, (self.shared.clock)())?;
+            SignedTime::new(&claim, |m| rcgen::SigningKey::sign(&self.shared.key, m).ok())
+        });
+        if let Some(value) = signed.and_then(|s| HeaderValue::from_str(&s.to_header()).ok()) {
+            answer.headers_mut().insert(TIME_HEADER, value);
+        }
+        answer
+    }
+
     /// Every route there is.
     async fn route(&self, request: Request<Incoming>) -> Answer {
         let (method, path) =
@@ -223,17 +263,14 @@ impl Connection {
             self.binder(&pending, BinderKind::ChannelProgram, Side::Server, ContentDigest::of(b""));
         let Some(binder) = binder else { return bad() };
         let stated =
-            self.shared.platform.lock().unwrap_or_else(PoisonError::into_inner).state(&binder);
+            self.shared.speaker.lock().unwrap_or_else(PoisonError::into_inner).state(&binder);
         let Ok(statement) = stated else {
             return answer(StatusCode::INTERNAL_SERVER_ERROR, Vec::new());
         };
         let now = (self.shared.clock)();
         let hardware_needed = self.shared.core().needs_hardware(&ask.statement_key, now);
         *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(pending);
-        answer(
-            StatusCode::OK,
-            Challenge { nonce: server, statement, hardware_needed, time: now }.encode(),
-        )
+        answer(StatusCode::OK, Challenge { nonce: server, statement, hardware_needed }.encode())
     }
 
     fn admit(&self, ask: &AdmissionRequest) -> Answer {
@@ -258,12 +295,12 @@ impl Connection {
     }
 
     fn revoke(&self, signed: Signed) -> Answer {
-        let revoked = self.shared.core().revoke(signed.clone());
+        let revoked = self.shared.core().revoke(signed.clone(), (self.shared.clock)());
         match revoked {
             Ok(epoch) => {
                 // In force at once, acknowledged once it survives a restart.
                 self.shared.epoch.send_replace(epoch);
-                match keep_revocation(epoch, &signed) {
+                match keep_revocation(&self.shared.state, epoch, &signed) {
                     Ok(()) => answer(StatusCode::OK, format!("{epoch}\n").into_bytes()),
                     Err(e) => {
                         answer(StatusCode::INTERNAL_SERVER_ERROR, format!("{e}\n").into_bytes())
@@ -281,7 +318,7 @@ impl Connection {
         };
         let mut epoch = self.shared.epoch.subscribe();
         let _ = tokio::time::timeout(NEWS_MAX, epoch.wait_for(|e| *e > after)).await;
-        let news = self.shared.core().news(after, (self.shared.clock)());
+        let news = self.shared.core().news(after);
         answer(StatusCode::OK, news.encode())
     }
 }

@@ -202,11 +202,10 @@ pub fn run(port: u16, limits: Limits, clock: fn() -> Time) -> Result<(), Authori
     let mut core = Core::new(trust, ca, policy, log, limits);
     core.restore(revocations(state)?).map_err(|why| AuthorityError::Revocation(why.join("; ")))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(shell::serve(core, client, info, port, clock))
-}
-
-fn revocation_path(n: u64) -> PathBuf {
-    Path::new(STATE).join(format!("revocation-{n}.cbor"))
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
+        shell::serve(core, Box::new(client), info, listener, state.to_owned(), clock).await
+    })
 }
 
 /// Revocations acknowledged before, in their order.
@@ -224,12 +223,12 @@ fn revocations(state: &Path) -> Result<Vec<Signed>, AuthorityError> {
 }
 
 /// Keeps revocation number `n`; durable when it returns, and only then acknowledged.
-pub(super) fn keep_revocation(n: u64, signed: &Signed) -> Result<(), AuthorityError> {
-    let path = revocation_path(n);
+pub(super) fn keep_revocation(state: &Path, n: u64, signed: &Signed) -> Result<(), AuthorityError> {
+    let path = state.join(format!("revocation-{n}.cbor"));
     write(&path, &signed.encode())?;
     let synced = fs::File::open(&path)
         .and_then(|f| f.sync_all())
-        .and_then(|()| fs::File::open(STATE)?.sync_all());
+        .and_then(|()| fs::File::open(state)?.sync_all());
     synced.map_err(|source| AuthorityError::File { path, source })
 }
 
