@@ -3,6 +3,9 @@
 //! A credential counts only under a CA key that k of n owners endorsed; the SPIFFE profile (X509-SVID sections 2 to 5)
 //! is checked rule by rule. What is checked over bytes is checked over the received bytes.
 
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode};
 use evidence::cbor::{self, CborError, Fields};
@@ -20,11 +23,15 @@ use thiserror::Error;
 use trust::{EndorsedAuthority, RoleName};
 use webpki::{EndEntityCert, anchor_from_trusted_cert};
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{BasicConstraints as Basic, KeyUsage, KeyUsages, SubjectAltName};
+use x509_cert::ext::pkix::{
+    BasicConstraints as Basic, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName,
+};
 
 /// The extension that carries [`Credential`]: RFC 5612's arc for documentation, until a number is assigned.
 pub const EXTENSION: &[u64] = &[1, 3, 6, 1, 4, 1, 32473, 1, 1];
 const EXTENSION_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.32473.1.1");
+const ID_KP_SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
+const ID_KP_CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
 const LEN_MAX: usize = 4096;
 /// Longest certificate.
 pub const DER_MAX: usize = 16 * 1024;
@@ -155,6 +162,31 @@ pub struct DomainTrust {
     authority: EndorsedAuthority,
     ca: CertificateDer<'static>,
     root: DomainRoot,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// Credentials that were verified under this trust, by the digest of their certificate. A signature over the same bytes
+/// by the same key holds for ever; the window is judged anew each time. Oldest out first.
+#[derive(Debug, Default)]
+struct Seen {
+    by_digest: HashMap<ContentDigest, VerifiedCredential>,
+    order: VecDeque<ContentDigest>,
+}
+
+/// Peers remembered: about half a megabyte.
+const SEEN_MAX: usize = 1024;
+
+impl Seen {
+    fn keep(&mut self, digest: ContentDigest, credential: VerifiedCredential) {
+        if self.by_digest.insert(digest, credential).is_none() {
+            self.order.push_back(digest);
+        }
+        if self.order.len() > SEEN_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_digest.remove(&oldest);
+        }
+    }
 }
 
 impl DomainTrust {
@@ -169,7 +201,12 @@ impl DomainTrust {
             return Err(CredentialRefusal::Authority { expected, got });
         }
         let root = authority.genesis().root();
-        Ok(Self { authority, ca: CertificateDer::from(ca.to_vec()), root })
+        let ca = CertificateDer::from(ca.to_vec());
+        Ok(Self { authority, ca, root, seen: Arc::default() })
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The domain root.
@@ -201,6 +238,10 @@ pub struct VerifiedCredential {
 }
 
 impl VerifiedCredential {
+    fn holds_at(&self, at: Time) -> bool {
+        self.window.contains(at)
+    }
+
     /// What the authority vouches for.
     #[must_use]
     pub const fn credential(&self) -> &Credential {
@@ -262,6 +303,12 @@ pub fn verify(
         [leaf] | [leaf, _] if leaf.len() <= DER_MAX => leaf,
         _ => return Err(CredentialRefusal::Count(chain.len())),
     };
+    let digest = ContentDigest::of(leaf);
+    if let Some(known) = trust.seen().by_digest.get(&digest)
+        && known.holds_at(at)
+    {
+        return Ok(known.clone());
+    }
     // 2
     let seconds = u64::try_from(at.unix()).unwrap_or(0);
     let time = UnixTime::since_unix_epoch(core::time::Duration::from_secs(seconds));
@@ -269,28 +316,21 @@ pub fn verify(
     let cert = EndEntityCert::try_from(leaf).map_err(|_| CredentialRefusal::Form)?;
     let anchor = anchor_from_trusted_cert(&trust.ca).map_err(refused)?;
     let algorithms = &[webpki::aws_lc_rs::ECDSA_P256_SHA256];
-    for usage in [webpki::KeyUsage::client_auth(), webpki::KeyUsage::server_auth()] {
-        let path = cert
-            .verify_for_usage(
-                algorithms,
-                core::slice::from_ref(&anchor),
-                &[],
-                time,
-                usage,
-                None,
-                None,
-            )
-            .map(drop);
-        if !holds("credential_path", path.is_ok()) {
-            path.map_err(refused)?;
-        }
+    let anchors = core::slice::from_ref(&anchor);
+    // Once, for servers: that it is for clients too, its profile says, and a second walk would cost a signature more.
+    let usage = webpki::KeyUsage::server_auth();
+    let path = cert.verify_for_usage(algorithms, anchors, &[], time, usage, None, None).map(drop);
+    if !holds("credential_path", path.is_ok()) {
+        path.map_err(refused)?;
     }
     // 3, 4, 5
-    read(leaf, trust)
+    let verified = read(leaf, trust)?;
+    trust.seen().keep(digest, verified.clone());
+    Ok(verified)
 }
 
 /// What a certificate says whose path was checked before.
-pub(crate) fn read(
+fn read(
     leaf: &CertificateDer<'_>,
     trust: &DomainTrust,
 ) -> Result<VerifiedCredential, CredentialRefusal> {
@@ -342,6 +382,12 @@ fn profile(tbs: &x509_cert::TbsCertificate) -> Result<String, CredentialRefusal>
     let Some((critical, KeyUsage(bits))) = usage else { return Err(no("key usage is missing")) };
     if !critical || !bits.contains(KeyUsages::DigitalSignature) {
         return Err(no("key usage is not critical digitalSignature"));
+    }
+    let purposes = tbs.get_extension::<ExtendedKeyUsage>().map_err(|_| CredentialRefusal::Form)?;
+    let purposes = purposes.map(|(_, ExtendedKeyUsage(all))| all).unwrap_or_default();
+    let both = [ID_KP_SERVER_AUTH, ID_KP_CLIENT_AUTH].iter().all(|p| purposes.contains(p));
+    if !holds("credential_purposes", both) {
+        return Err(no("extended key usage is not server and client authentication"));
     }
     if bits.contains(KeyUsages::KeyCertSign) || bits.contains(KeyUsages::CRLSign) {
         return Err(no("a leaf signs no certificates"));

@@ -9,6 +9,7 @@
 //! In credential mode the two Hello frames are all. A side takes the mode its own policy states; a peer cannot talk it down.
 
 use std::future::Future;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -209,15 +210,11 @@ impl Hello {
     }
 }
 
-async fn write_frame(
-    out: &mut (impl AsyncWrite + Unpin),
-    bytes: &[u8],
-) -> Result<(), HandshakeError> {
+/// A frame: length, then bytes. Written in one piece, for one record.
+fn framed(bytes: &[u8]) -> Result<Vec<u8>, HandshakeError> {
     let len = u32::try_from(bytes.len())
         .map_err(|_| CborError::TooLong { max: FRAME_MAX, got: bytes.len() })?;
-    out.write_all(&len.to_be_bytes()).await?;
-    out.write_all(bytes).await?;
-    Ok(())
+    Ok([&len.to_be_bytes(), bytes].concat())
 }
 
 async fn read_frame(from: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, HandshakeError> {
@@ -244,9 +241,15 @@ impl<S: StatementSource> Endpoint<S> {
         T: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let name = ServerName::try_from("casemate.invalid").map_err(std::io::Error::other)?;
+        let nonce = platform::fresh_nonce()?;
+        let hello = framed(&self.hello(nonce))?;
         let handshake = async {
-            let tls = TlsConnector::from(config).connect(name, io).await?;
-            self.agree(TlsStream::Client(tls), Side::Client).await
+            // Leaves with the client's Finished: rustls holds it back until the server is who it must be.
+            let mut buffered = Ok(());
+            let early = |c: &mut rustls::ClientConnection| buffered = c.writer().write_all(&hello);
+            let tls = TlsConnector::from(config).connect_with(name, io, early).await?;
+            buffered?;
+            self.agree(TlsStream::Client(tls), Side::Client, nonce).await
         };
         tokio::time::timeout(HANDSHAKE_MAX, handshake)
             .await
@@ -267,11 +270,16 @@ impl<S: StatementSource> Endpoint<S> {
     {
         let handshake = async {
             let tls = TlsAcceptor::from(config).accept(io).await?;
-            self.agree(TlsStream::Server(tls), Side::Server).await
+            self.agree(TlsStream::Server(tls), Side::Server, platform::fresh_nonce()?).await
         };
         tokio::time::timeout(HANDSHAKE_MAX, handshake)
             .await
             .map_err(|_| HandshakeError::TimedOut)?
+    }
+
+    fn hello(&self, nonce: Nonce) -> Vec<u8> {
+        let mode = self.policy.mode.as_str().to_owned();
+        cbor::encode(&Hello { nonce, mode, epochs: self.epochs }.encode())
     }
 
     /// 1. who the peer is, 2. hellos and mode, 3. this side's statement, 4. the peer's.
@@ -279,6 +287,7 @@ impl<S: StatementSource> Endpoint<S> {
         &self,
         mut tls: TlsStream<T>,
         side: Side,
+        nonce: Nonce,
     ) -> Result<AttestedStream<T>, HandshakeError>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send,
@@ -286,19 +295,12 @@ impl<S: StatementSource> Endpoint<S> {
         // 1
         let peer = self.peer(&tls)?;
         // 2
-        let nonce = platform::fresh_nonce()?;
         let mode = self.policy.mode;
-        let hello = Hello { nonce, mode: mode.as_str().to_owned(), epochs: self.epochs };
-        let hello = cbor::encode(&hello.encode());
-        if side == Side::Client {
-            write_frame(&mut tls, &hello).await?;
-            tls.flush().await?;
-        }
         let theirs = Hello::decode(&read_frame(&mut tls).await?)?;
-        if side == Side::Server {
-            write_frame(&mut tls, &hello).await?;
-        }
+        let mut answer =
+            if side == Side::Server { framed(&self.hello(nonce))? } else { Vec::new() };
         if !holds("channel_mode", theirs.mode == mode.as_str()) {
+            tls.write_all(&answer).await?;
             tls.flush().await?;
             return Err(HandshakeError::Mode { expected: mode.as_str(), got: theirs.mode });
         }
@@ -308,27 +310,28 @@ impl<S: StatementSource> Endpoint<S> {
             let mut binder = self.binder(&tls, side, &peer, sides)?;
             binder.kind = self.source.kind();
             // 3: the server speaks first, the client once it has heard.
-            let own = self.source.state(&binder).await?;
+            let own = framed(&self.source.state(&binder).await?)?;
+            answer.extend_from_slice(&own);
             if side == Side::Server {
-                write_frame(&mut tls, &own).await?;
+                tls.write_all(&answer).await?;
                 tls.flush().await?;
+                answer.clear();
             }
             // 4
             let statement = read_frame(&mut tls).await?;
             self.check(&statement, &binder, &peer)?;
-            if side == Side::Client {
-                write_frame(&mut tls, &own).await?;
-            }
         }
+        tls.write_all(&answer).await?;
         tls.flush().await?;
         Ok(AttestedStream { stream: tls, peer, mode, epochs: theirs.epochs })
     }
 
     fn peer<T>(&self, tls: &TlsStream<T>) -> Result<VerifiedCredential, HandshakeError> {
         let shown = certificates(tls);
-        // The path was checked in the TLS handshake by `tls::Credentials`, with the same trust.
+        // Checked in the TLS handshake too, by `tls::Credentials`; asked again here so that no caller's configuration
+        // can leave it out.
         let leaf = shown.first().ok_or(CredentialRefusal::Count(0))?;
-        let peer = credential::read(leaf, &self.trust)?;
+        let peer = credential::verify(core::slice::from_ref(leaf), &self.trust, (self.clock)())?;
         let role = peer.credential().role.as_str();
         if !holds("peer_role", self.policy.roles.iter().any(|r| r == role)) {
             return Err(HandshakeError::Role {

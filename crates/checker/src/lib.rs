@@ -67,6 +67,33 @@ pub fn recheck(record: &DecisionRecord) -> Report {
     }
 }
 
+/// A record whose evidence was re-checked and whose policy was read: what checking a proof alone takes.
+#[derive(Debug)]
+pub struct Prepared {
+    facts: Facts,
+    policy: record::Policy,
+}
+
+impl Prepared {
+    /// Re-checks the evidence.
+    ///
+    /// # Errors
+    /// Why it does not hold.
+    pub fn new(record: &DecisionRecord) -> Result<Self, String> {
+        let policy = record::Policy::read(&record.policy).map_err(|e| e.to_string())?;
+        let facts = recheck_evidence(record, &policy.software_roots)?;
+        Ok(Self { facts, policy })
+    }
+
+    /// Every step of the record's proof.
+    ///
+    /// # Errors
+    /// The step that does not follow.
+    pub fn proof_holds(&self, record: &DecisionRecord) -> Result<(), String> {
+        proof::check(&record.proof, &self.facts, &self.policy, &record.role)
+    }
+}
+
 /// What the evidence says, in the words of proofs.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {

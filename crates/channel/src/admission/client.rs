@@ -166,7 +166,10 @@ impl Connection {
         let stream = TlsConnector::from(config).connect(name, tcp).await?;
         let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let shown = shown.first().ok_or(CredentialRefusal::Count(0))?;
-        let (leaf, key) = (credential::read(shown, trust)?, credential::leaf_key(shown)?);
+        let (leaf, key) = (
+            credential::verify(core::slice::from_ref(shown), trust, clock())?,
+            credential::leaf_key(shown)?,
+        );
         let said = leaf.credential();
         let endorsed = trust.authority().endorsement();
         let is_authority =
