@@ -12,3 +12,5 @@ mod corpus;
 mod layers;
 mod snp;
 mod snp_refusals;
+mod snp_silicon;
+mod x509_path;
