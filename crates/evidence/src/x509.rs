@@ -11,6 +11,7 @@ use der::{Decode, Encode};
 use thiserror::Error;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, KeyUsages};
 
+use crate::controls::holds;
 use crate::time::{Time, Window};
 
 /// Vendors' certificates are below 8 KiB.
@@ -29,6 +30,9 @@ pub enum X509Error {
     /// Not DER of a certificate.
     #[error("not a DER certificate; convert PEM to DER, or fetch it again")]
     Form,
+    /// One extension twice (RFC 5280 section 4.2): which one counts would depend on the reader.
+    #[error("a certificate with one extension twice; no issuer of ours makes such a one, refuse it")]
+    Twice,
     /// Not DER of a revocation list.
     #[error("not a DER certificate revocation list; fetch it again")]
     CrlForm,
@@ -125,6 +129,12 @@ impl Certificate {
         let tbs = cert.tbs_certificate();
         let spki = tbs.subject_public_key_info();
         let extensions = tbs.extensions().into_iter().flatten();
+        let mut names = extensions.clone().map(|e| e.extn_id).collect::<Vec<_>>();
+        names.sort_unstable();
+        let twice = names.iter().zip(names.iter().skip(1)).any(|(a, b)| a == b);
+        if !holds("x509_extension_twice", !twice) {
+            return Err(X509Error::Twice);
+        }
         Ok(Self {
             der: der.to_vec(),
             tbs: signed_part(der).ok_or(X509Error::Form)?.to_vec(),
