@@ -132,7 +132,8 @@ pub fn decide(
     // 4
     let Some((_, (named, proof))) = proved.first() else { return Decision::Refused(refusals) };
     let role = named.role.clone();
-    if let Some((_, (other, _))) = proved.iter().find(|(_, (p, _))| p.role != role) {
+    let differs = |p: &Program| !holds("one_role", p.role == role);
+    if let Some((_, (other, _))) = proved.iter().find(|(_, (p, _))| differs(p)) {
         return Decision::Refused(vec![no(
             "role",
             format!("{role}, as {} says", first.policy().domain),
@@ -266,7 +267,7 @@ fn role<'p>(
     let (measured, kind) = (facts.statement.program.measurement, facts.monitor.hardware.kind);
     let known = programs
         .iter()
-        .filter(|p| !holds("role_measurement", !p.measurements.contains(&measured)))
+        .filter(|p| holds("role_measurement", p.measurements.contains(&measured)))
         .collect::<Vec<_>>();
     if known.is_empty() {
         return Err(no(
@@ -278,7 +279,8 @@ fn role<'p>(
     }
     let here = known
         .iter()
-        .filter(|p| p.on.contains(&kind) && p.places.is_empty())
+        .filter(|p| holds("role_kind", p.on.contains(&kind)))
+        .filter(|p| holds("role_place", p.places.is_empty()))
         .copied()
         .collect::<Vec<_>>();
     if here.is_empty() {

@@ -14,6 +14,7 @@ pub mod amd;
 pub mod certificate;
 pub mod der;
 pub mod key;
+pub mod software;
 
 pub use certificate::{Certificate, Crl};
 pub use key::Key;

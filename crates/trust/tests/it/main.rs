@@ -1,0 +1,15 @@
+//! Trust as its users see it: every refusal by itself, and what becomes possible without exactly its check.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+#![allow(missing_docs, reason = "tests")]
+
+mod decisions;
+mod domain_file;
+mod objects;
+mod policies;
+mod world;

@@ -1,0 +1,106 @@
+//! Owners, their genesis and policy, and a machine of ours that serves their domain.
+
+use evidence::appraise::Machines;
+use evidence::statement::HostOs;
+use evidence::{Isolation, Kind, Measurement, SpkiDigest, Time};
+use silicon::software::Machine;
+use trust::policy::{Hardware, PolicyError, PolicyInForce};
+use trust::signing::{Namespace, Signed, Signers, SigningKey};
+use trust::{
+    Context, Decision, DomainName, Genesis, Grant, Policy, Program, Revocations, RoleName, decide,
+};
+
+pub const NOW: Time = Time::from_unix(1_800_000_000);
+
+pub fn owner() -> SigningKey {
+    SigningKey::from_seed([1; 32]).unwrap()
+}
+
+pub fn genesis() -> Genesis {
+    let signers = Signers::new(1, &[owner().public_openssh().unwrap()]).unwrap();
+    Genesis { domain: DomainName::new("shop").unwrap(), signers, nonce: [0; 32] }
+}
+
+pub fn machine() -> Machine {
+    Machine::new(genesis().root(), NOW)
+}
+
+pub fn role(name: &str, measured: u8) -> Program {
+    Program {
+        role: RoleName::new(name).unwrap(),
+        measurements: vec![Measurement::new([measured; 48])],
+        on: vec![Kind::Software],
+        places: Vec::new(),
+        listen: vec![80],
+        connect: Vec::new(),
+        secrets: Vec::new(),
+    }
+}
+
+/// The first version: `web` measures 0x11, `api` 0x22.
+pub fn policy() -> Policy {
+    let g = genesis();
+    let hardware = Hardware {
+        kind: Kind::Software,
+        profile: String::new(),
+        roots: vec![machine().pin()],
+        machines: Machines::AnyGenuine,
+        images: vec![machine().image],
+        isolation: vec![Isolation::Software],
+        host: vec![HostOs::Mutable],
+    };
+    Policy {
+        domain: g.domain.clone(),
+        root: g.root(),
+        version: 1,
+        previous: None,
+        hardware: vec![hardware],
+        programs: vec![role("web", 0x11), role("api", 0x22)],
+    }
+}
+
+pub fn changed(change: impl FnOnce(&mut Policy)) -> Policy {
+    let mut policy = policy();
+    change(&mut policy);
+    policy
+}
+
+pub fn sign(namespace: Namespace, payload: Vec<u8>) -> Signed {
+    let signatures = vec![owner().sign(namespace, &payload).unwrap()];
+    Signed { payload, signatures }
+}
+
+pub fn in_force(
+    policy: &Policy,
+    before: Option<&PolicyInForce>,
+) -> Result<PolicyInForce, PolicyError> {
+    PolicyInForce::verify(&sign(Namespace::Policy, policy.encode()), &genesis(), before)
+}
+
+/// The decision on a program measured as 0x11, asking for a role or for none.
+pub fn ask(policies: &[&Policy], narrow: Option<&str>) -> Decision {
+    let policies = policies.iter().map(|p| in_force(p, None).unwrap()).collect::<Vec<_>>();
+    let policies = policies.iter().collect::<Vec<_>>();
+    let (hardware, program) = machine().facts(silicon::software::program(0x11), NOW);
+    let (leaf, revocations) = (SpkiDigest::new([1; 32]), &Revocations::default());
+    let context = Context { now: NOW, leaf, narrow, revocations };
+    decide(&policies, &program, &hardware, &context)
+}
+
+pub fn granted(decision: Decision) -> Grant {
+    match decision {
+        Decision::Granted(grant) => *grant,
+        Decision::Refused(reasons) => panic!("{reasons:?}"),
+    }
+}
+
+/// The one rule that refused, and what it wanted.
+pub fn refused(decision: Decision) -> (&'static str, String) {
+    match decision {
+        Decision::Granted(grant) => panic!("granted as {}", grant.role),
+        Decision::Refused(reasons) => match reasons.as_slice() {
+            [one] => (one.rule, one.expected.clone()),
+            more => panic!("{more:?}"),
+        },
+    }
+}
