@@ -13,7 +13,10 @@ use thiserror::Error;
 
 use crate::names::{DomainName, RoleName};
 use crate::policy::{Hardware, Policy, Program};
+use crate::profiles;
 
+/// A known word so near to an unknown one was meant.
+const EDITS_MAX: usize = 2;
 /// A domain file is never longer.
 pub const LEN_MAX: usize = 8 << 20;
 
@@ -228,6 +231,14 @@ impl DomainFile {
         if let Some(s) = &self.hardware.snp {
             hardware.push(snp(s, image)?);
         }
+        if let Some(h) = hardware.iter().find(|h| profiles::profile(h).is_none()) {
+            let field = format!("hardware.{}.profile", h.kind);
+            return Err(bad(
+                &field,
+                "a shipped profile, as `casemate policy show` lists them",
+                &h.profile,
+            ));
+        }
         let programs = self
             .program
             .iter()
@@ -352,7 +363,9 @@ fn with_suggestion(message: &str) -> String {
     let quoted = message.split('`').skip(1).step_by(2).collect::<Vec<_>>();
     let nearest = match quoted.as_slice() {
         [unknown, known @ ..] if message.contains("unknown field") => {
-            known.iter().map(|k| (distance(unknown, k), *k)).filter(|(d, _)| *d <= 2).min()
+            // Two edits change a length by two at most: a word of the file's own length is not compared at all.
+            let near = known.iter().filter(|k| unknown.len().abs_diff(k.len()) <= EDITS_MAX * 4);
+            near.map(|k| (distance(unknown, k), *k)).filter(|(d, _)| *d <= EDITS_MAX).min()
         }
         _ => None,
     };

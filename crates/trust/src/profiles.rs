@@ -9,7 +9,7 @@ use crate::policy::Hardware;
 #[must_use]
 pub fn profile(hardware: &Hardware) -> Option<HardwareProfile> {
     let knobs = match hardware.kind {
-        Kind::Software => Knobs::Software,
+        Kind::Software if hardware.profile.is_empty() => Knobs::Software,
         Kind::Snp if hardware.profile == "snp-2026-11" => {
             Knobs::Snp(snp::Knobs::production_2026_11())
         }
