@@ -98,3 +98,31 @@ fn an_entry_that_is_too_long_changes_nothing() {
     assert!(matches!(log.append(&[&vec![0; ENTRY_MAX + 1]]), Err(LogError::TooLong(65_536))));
     assert_eq!(log.size(), 1);
 }
+
+#[test]
+fn a_disk_that_fails_is_named_and_nothing_is_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, b"").unwrap();
+    // A file where the directory should be; a directory where a file should be.
+    let refused = Log::open(&file.join("log"), signer(1)).err().unwrap();
+    assert!(matches!(&refused, LogError::Disk { .. }), "{refused}");
+    let log = dir.path().join("log");
+    fs::create_dir_all(log.join("checkpoint")).unwrap();
+    let Some(LogError::Disk { path, .. }) = Log::open(&log, signer(1)).err() else { panic!() };
+    assert_eq!(path, log.join("checkpoint"));
+    let Err(LogError::Disk { path, .. }) = audit(dir.path(), &signer(1).verifier()) else {
+        panic!("an audit of nothing")
+    };
+    assert_eq!(path, dir.path().join("entries"));
+}
+
+#[test]
+fn a_checkpoint_that_counts_more_than_memory_could_hold_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(filled(dir.path(), 2));
+    let said = Checkpoint { size: u64::MAX, root: [0; 32] };
+    fs::write(dir.path().join("checkpoint"), signer(1).sign(&said).unwrap()).unwrap();
+    let refused = audit(dir.path(), &signer(1).verifier()).unwrap_err();
+    assert!(matches!(refused, LogError::Shorter { expected: u64::MAX, got: 2 }), "{refused}");
+}
