@@ -416,7 +416,7 @@ pub(crate) fn decode_refusal(value: Value) -> Result<OpenRefusal, CborError> {
     let text = |v: Value| v.into_text().map_err(|_| field);
     let domain = |v: Value| DomainRoot::from_slice(&blob(v)?).ok_or(field);
     let program = |v: Value| Measurement::from_slice(&blob(v)?).ok_or(field);
-    Ok(match number(next()?)? {
+    let refusal = match number(next()?)? {
         1 => OpenRefusal::Form(CborError::Malformed),
         2 => OpenRefusal::WrongPlatform,
         3 => OpenRefusal::WrongDomain { expected: domain(next()?)?, got: domain(next()?)? },
@@ -425,7 +425,8 @@ pub(crate) fn decode_refusal(value: Value) -> Result<OpenRefusal, CborError> {
         6 => OpenRefusal::Older { expected: number(next()?)?, got: number(next()?)? },
         7 => OpenRefusal::Changed,
         _ => return Err(field),
-    })
+    };
+    parts.next().map_or(Ok(refusal), |_| Err(field))
 }
 
 /// The proxy's end of its program's keyholder socket.
