@@ -351,15 +351,61 @@ mod tests {
     }
 
     #[test]
-    fn a_header_edited_to_fit_fails_at_the_tag() {
+    fn whoever_is_no_longer_told_apart_by_the_header_fails_at_the_tag() {
+        let (here, elsewhere) = (Secret::new([7; 32]), Secret::new([8; 32]));
+        let blob = sealer(&here).seal(&store("a"), 1, b"secret").unwrap();
+        let domain = Sealer { domain: DomainRoot::new([9; 32]), ..sealer(&here) };
+        let program = Sealer { program: Measurement::new([9; 48]), ..sealer(&here) };
+        for (check, other, name) in [
+            ("seal_platform", sealer(&elsewhere), "a"),
+            ("seal_domain", domain, "a"),
+            ("seal_program", program, "a"),
+        ] {
+            let attack = || other.open(&store(name), 0, &blob).unwrap_err();
+            assert_ne!(attack(), OpenRefusal::Changed, "{check}");
+            assert_eq!(evidence::controls::without(check, attack), OpenRefusal::Changed, "{check}");
+        }
+    }
+
+    #[test]
+    fn without_the_store_check_swapped_blobs_of_one_program_open() {
         let root = Secret::new([7; 32]);
         let blob = sealer(&root).seal(&store("a"), 1, b"secret").unwrap();
+        let attack = || sealer(&root).open(&store("b"), 0, &blob);
+        let (expected, got) = ("b".to_owned(), "a".to_owned());
+        assert_eq!(attack().unwrap_err(), OpenRefusal::WrongStore { expected, got });
+        let opened = evidence::controls::without("seal_store", attack).unwrap();
+        assert_eq!(opened.plaintext.expose(), b"secret");
+    }
+
+    #[test]
+    fn a_header_edited_to_fit_another_opener_fails_at_the_tag() {
+        let root = Secret::new([7; 32]);
+        let blob = sealer(&root).seal(&store("a"), 1, b"secret").unwrap();
+        let edited = |key: i64, value: Value| {
+            let mut pairs = cbor::decode(&blob, BLOB_MAX).unwrap().into_map().unwrap();
+            pairs.retain(|(k, _)| *k != key.into());
+            pairs.push((key.into(), value));
+            cbor::encode(&Value::Map(pairs))
+        };
         let other = Sealer { program: Measurement::new([9; 48]), ..sealer(&root) };
-        {
-            let check = "seal_program";
-            let got = evidence::controls::without(check, || other.open(&store("a"), 0, &blob))
-                .unwrap_err();
-            assert_eq!(got, OpenRefusal::Changed);
+        let program = edited(7, Value::Bytes(vec![9; 48]));
+        assert_eq!(other.open(&store("a"), 0, &program).unwrap_err(), OpenRefusal::Changed);
+        let renamed = edited(2, "b".into());
+        assert_eq!(sealer(&root).open(&store("b"), 0, &renamed).unwrap_err(), OpenRefusal::Changed);
+        let newer = edited(3, 2.into());
+        assert_eq!(sealer(&root).open(&store("a"), 2, &newer).unwrap_err(), OpenRefusal::Changed);
+    }
+
+    #[test]
+    fn more_than_a_blob_holds_is_refused_before_it_is_sealed() {
+        let root = Secret::new([7; 32]);
+        let seal = |len| sealer(&root).seal(&store(&"s".repeat(64)), u64::MAX, &vec![0; len]);
+        let blob = seal(PLAINTEXT_MAX).unwrap();
+        assert!(blob.len() <= BLOB_MAX);
+        assert!(matches!(seal(PLAINTEXT_MAX + 1), Err(PlatformError::Message(_))));
+        for bad in ["", "A", "a/b", "..\0", &"s".repeat(65)] {
+            assert_eq!(StoreId::new(bad), None, "{bad}");
         }
     }
 }
