@@ -31,7 +31,9 @@ pub enum X509Error {
     #[error("not a DER certificate; convert PEM to DER, or fetch it again")]
     Form,
     /// One extension twice (RFC 5280 section 4.2): which one counts would depend on the reader.
-    #[error("a certificate with one extension twice; no issuer of ours makes such a one, refuse it")]
+    #[error(
+        "a certificate with one extension twice; no issuer of ours makes such a one, refuse it"
+    )]
     Twice,
     /// Not DER of a revocation list.
     #[error("not a DER certificate revocation list; fetch it again")]
