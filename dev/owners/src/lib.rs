@@ -1,8 +1,18 @@
-//! Owners, their genesis and policy, and a machine of ours that serves their domain.
+//! Owners, their genesis and policy, a machine of ours that serves their domain, what is decided there and the record of it.
+//! Never shipped.
+#![forbid(unsafe_code)]
+#![allow(missing_docs, reason = "read by this project's own tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a world that cannot be set up fails its test"
+)]
 
+use checker::DecisionRecord;
 use evidence::appraise::Machines;
 use evidence::statement::HostOs;
-use evidence::{Isolation, Kind, Measurement, SpkiDigest, Time};
+use evidence::{Isolation, Kind, Measurement, Nonce, SpkiDigest, Time};
 use silicon::software::Machine;
 use trust::policy::{Hardware, PolicyError, PolicyInForce};
 use trust::signing::{Namespace, Signed, Signers, SigningKey};
@@ -12,19 +22,23 @@ use trust::{
 
 pub const NOW: Time = Time::from_unix(1_800_000_000);
 
+#[must_use]
 pub fn owner() -> SigningKey {
     SigningKey::from_seed([1; 32]).unwrap()
 }
 
+#[must_use]
 pub fn genesis() -> Genesis {
     let signers = Signers::new(1, &[owner().public_openssh().unwrap()]).unwrap();
     Genesis { domain: DomainName::new("shop").unwrap(), signers, nonce: [0; 32] }
 }
 
+#[must_use]
 pub fn machine() -> Machine {
     Machine::new(genesis().root(), NOW)
 }
 
+#[must_use]
 pub fn role(name: &str, measured: u8) -> Program {
     Program {
         role: RoleName::new(name).unwrap(),
@@ -38,6 +52,7 @@ pub fn role(name: &str, measured: u8) -> Program {
 }
 
 /// The first version: `web` measures 0x11, `api` 0x22.
+#[must_use]
 pub fn policy() -> Policy {
     let g = genesis();
     let hardware = Hardware {
@@ -59,17 +74,23 @@ pub fn policy() -> Policy {
     }
 }
 
+#[must_use]
 pub fn changed(change: impl FnOnce(&mut Policy)) -> Policy {
     let mut policy = policy();
     change(&mut policy);
     policy
 }
 
+#[must_use]
 pub fn sign(namespace: Namespace, payload: Vec<u8>) -> Signed {
     let signatures = vec![owner().sign(namespace, &payload).unwrap()];
     Signed { payload, signatures }
 }
 
+/// A policy as its owners put it in force.
+///
+/// # Errors
+/// [`PolicyError`].
 pub fn in_force(
     policy: &Policy,
     before: Option<&PolicyInForce>,
@@ -77,7 +98,8 @@ pub fn in_force(
     PolicyInForce::verify(&sign(Namespace::Policy, policy.encode()), &genesis(), before)
 }
 
-/// The decision on a program measured as 0x11, asking for a role or for none.
+/// The decision on the program measured as 0x11, asking for a role or for none.
+#[must_use]
 pub fn ask(policies: &[&Policy], narrow: Option<&str>) -> Decision {
     let policies = policies.iter().map(|p| in_force(p, None).unwrap()).collect::<Vec<_>>();
     let policies = policies.iter().collect::<Vec<_>>();
@@ -87,6 +109,7 @@ pub fn ask(policies: &[&Policy], narrow: Option<&str>) -> Decision {
     decide(&policies, &program, &hardware, &context)
 }
 
+#[must_use]
 pub fn granted(decision: Decision) -> Grant {
     match decision {
         Decision::Granted(grant) => *grant,
@@ -95,6 +118,7 @@ pub fn granted(decision: Decision) -> Grant {
 }
 
 /// The one rule that refused, and what it wanted.
+#[must_use]
 pub fn refused(decision: Decision) -> (&'static str, String) {
     match decision {
         Decision::Granted(grant) => panic!("granted as {}", grant.role),
@@ -102,5 +126,33 @@ pub fn refused(decision: Decision) -> (&'static str, String) {
             [one] => (one.rule, one.expected.clone()),
             more => panic!("{more:?}"),
         },
+    }
+}
+
+/// The record of granting `web` to the key whose digest is 1 repeated.
+#[must_use]
+pub fn record() -> DecisionRecord {
+    let policy = changed(|p| {
+        p.programs[0].connect = vec![RoleName::new("api").unwrap()];
+        p.programs[0].secrets = vec!["db-password".into()];
+    });
+    let (machine, nonce) = (machine(), Nonce::new([6; 32]));
+    let binder = machine.admission(1);
+    let grant = granted(ask(&[&policy], None));
+    DecisionRecord {
+        at: NOW,
+        domain: genesis().root(),
+        policy: policy.encode(),
+        hardware: machine.evidence(nonce),
+        hardware_at: NOW,
+        nonce,
+        statement_key: machine.binding(nonce).statement_key,
+        statement: machine.statement(&binder, silicon::software::program(0x11)),
+        binder: binder.encode(),
+        proof: grant.proof.encode(),
+        role: grant.role.to_string(),
+        connect: grant.connect.iter().map(ToString::to_string).collect(),
+        listen: grant.listen,
+        secrets: grant.secrets,
     }
 }

@@ -6,7 +6,7 @@ use evidence::statement::HostOs;
 use evidence::{Isolation, Kind, MachineId, Measurement, RootDigest};
 use trust::Policy;
 
-use crate::world::{ask, changed, granted, policy, refused};
+use owners::{ask, changed, granted, policy, refused};
 
 type Change = fn(&mut Policy);
 

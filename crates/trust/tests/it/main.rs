@@ -12,4 +12,3 @@ mod decisions;
 mod domain_file;
 mod objects;
 mod policies;
-mod world;

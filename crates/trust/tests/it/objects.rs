@@ -9,7 +9,7 @@ use trust::revocation::RevocationError;
 use trust::signing::{Namespace, SIGNED_MAX, SIGNERS_MAX, Signed, SigningError, SigningKey};
 use trust::{AuthorityEndorsement, EndorsedAuthority, Genesis, Revocation, Revocations, Revoked};
 
-use crate::world::{NOW, genesis, owner, sign};
+use owners::{NOW, genesis, owner, sign};
 
 /// One field of an encoded map replaced; none removes it.
 fn with_field(bytes: &[u8], key: i64, value: Option<ciborium::Value>) -> Vec<u8> {

@@ -9,7 +9,7 @@ use trust::policy::{PolicyError, PolicyInForce};
 use trust::signing::{Namespace, SigningError, SigningKey};
 use trust::{DomainName, RoleName};
 
-use crate::world::{changed, genesis, in_force, policy, sign};
+use owners::{changed, genesis, in_force, policy, sign};
 
 #[test]
 fn a_policy_that_does_not_stand_on_the_one_before_is_refused_alone() {
