@@ -8,8 +8,9 @@ mod permission;
 mod proof;
 pub mod record;
 
+use evidence::controls::holds;
 use evidence::layered::{verify_monitor, verify_program_digest};
-use evidence::{BinderKind, MonitorBinding, RootDigest, software};
+use evidence::{BinderKind, MonitorBinding, software};
 
 pub use record::{DecisionRecord, RecordError};
 
@@ -53,7 +54,7 @@ pub fn recheck(record: &DecisionRecord) -> Report {
             return Report { evidence: failed.clone(), proof: failed.clone(), permission: failed };
         }
     };
-    let facts = recheck_evidence(record, &policy.software_roots);
+    let facts = recheck_evidence(record, &policy);
     let proof = match &facts {
         Ok(facts) => proof::check(&record.proof, facts, &policy, &record.role)
             .map_or_else(Part::Failed, |()| Part::Rechecked),
@@ -81,7 +82,7 @@ impl Prepared {
     /// Why it does not hold.
     pub fn new(record: &DecisionRecord) -> Result<Self, String> {
         let policy = record::Policy::read(&record.policy).map_err(|e| e.to_string())?;
-        let facts = recheck_evidence(record, &policy.software_roots)?;
+        let facts = recheck_evidence(record, &policy)?;
         Ok(Self { facts, policy })
     }
 
@@ -103,10 +104,15 @@ pub(crate) struct Facts {
     pub(crate) statement_key: String,
     pub(crate) program: String,
     pub(crate) isolation: String,
+    pub(crate) host: String,
     pub(crate) leaf: String,
 }
 
-fn recheck_evidence(record: &DecisionRecord, roots: &[RootDigest]) -> Result<Facts, String> {
+fn recheck_evidence(record: &DecisionRecord, policy: &record::Policy) -> Result<Facts, String> {
+    if !holds("recheck_domain", policy.root == record.domain) {
+        return Err("the policy is of another domain than the record".to_owned());
+    }
+    let roots = policy.software_roots.as_slice();
     let hardware =
         software::verify(&record.hardware, roots, record.hardware_at).map_err(|e| e.to_string())?;
     let binding = MonitorBinding {
@@ -119,8 +125,11 @@ fn recheck_evidence(record: &DecisionRecord, roots: &[RootDigest]) -> Result<Fac
     let digest = evidence::BinderDigest::new(evidence::bytes::sha384(&record.binder));
     let program = verify_program_digest(&monitor, &record.statement, BinderKind::Admission, digest)
         .map_err(|e| e.to_string())?;
-    if record.at > program.holds_until() {
+    if !holds("recheck_window", record.at <= program.holds_until()) {
         return Err("the evidence had ended before the decision".to_owned());
+    }
+    if !holds("recheck_order", record.hardware_at <= record.at) {
+        return Err("the decision was made before its evidence was verified".to_owned());
     }
     let (f, s) = (program.facts(), &program.facts().statement.program);
     Ok(Facts {
@@ -135,6 +144,7 @@ fn recheck_evidence(record: &DecisionRecord, roots: &[RootDigest]) -> Result<Fac
         statement_key: f.monitor.statement_key.to_string(),
         program: s.measurement.to_string(),
         isolation: s.isolation.as_str().to_owned(),
+        host: s.host.as_str().to_owned(),
         leaf,
     })
 }

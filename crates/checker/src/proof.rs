@@ -64,7 +64,9 @@ fn follows(
             policy.hardware.iter().any(|h| h.kind == *kind && h.profile == *profile)
         }
         ("policy", [], ["policy-trusts", program, role, kind]) => policy.programs.iter().any(|p| {
+            // Evidence of this version proves no place, so a program with one is trusted nowhere.
             p.role == *role
+                && p.places.is_empty()
                 && p.measurements.iter().any(|m| m == program)
                 && p.on.iter().any(|k| k == kind)
         }),
@@ -102,7 +104,7 @@ fn follows(
             [["machine-genuine", _], ["evidence-binds-monitor", k1]],
             ["monitor-trusted", k2],
         ) => k1 == k2,
-        // R3: what a trusted monitor states of a program's key, under isolation the policy takes.
+        // R3: what a trusted monitor states of a program's key, under isolation and a host the policy takes.
         (
             "R3",
             [["monitor-trusted", k1], ["monitor-states", k2, p1, isolation, l1]],
@@ -111,10 +113,11 @@ fn follows(
             k1 == k2
                 && p1 == p2
                 && l1 == l2
-                && policy
-                    .hardware
-                    .iter()
-                    .any(|h| h.kind == facts.kind && h.isolation.iter().any(|i| i == isolation))
+                && policy.hardware.iter().any(|h| {
+                    h.kind == facts.kind
+                        && h.isolation.iter().any(|i| i == isolation)
+                        && h.host.contains(&facts.host)
+                })
         }
         // R4: the program is trusted for the role on the kind of the genuine machine.
         (

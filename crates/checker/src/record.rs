@@ -121,16 +121,7 @@ impl DecisionRecord {
             proof: f.bytes(13, "proof")?,
             role: f.text(14, "role")?,
             connect: read_texts(f.array(15, "connect")?, "connect")?,
-            listen: f
-                .array(16, "listen")?
-                .into_iter()
-                .map(|v| {
-                    v.into_integer()
-                        .ok()
-                        .and_then(|i| u16::try_from(i).ok())
-                        .ok_or(CborError::Field("listen"))
-                })
-                .collect::<Result<_, _>>()?,
+            listen: read_ports(f.array(16, "listen")?)?,
             secrets: read_texts(f.array(17, "secrets")?, "secrets")?,
         };
         f.finish()?;
@@ -141,8 +132,9 @@ impl DecisionRecord {
 /// As much of a policy as re-checking needs, read from its signed bytes by the checker's own reading.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
+    pub(crate) root: DomainRoot,
     pub(crate) software_roots: Vec<RootDigest>,
-    /// Kind of hardware, its profile, images in hex, machines in hex (none: any genuine), isolation values.
+    /// Kind of hardware, its profile, images in hex, machines in hex (none: any genuine), isolation and host values.
     pub(crate) hardware: Vec<Hardware>,
     pub(crate) programs: Vec<Program>,
 }
@@ -154,6 +146,7 @@ pub(crate) struct Hardware {
     pub(crate) images: Vec<String>,
     pub(crate) machines: Option<Vec<String>>,
     pub(crate) isolation: Vec<String>,
+    pub(crate) host: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -161,6 +154,7 @@ pub(crate) struct Program {
     pub(crate) role: String,
     pub(crate) measurements: Vec<String>,
     pub(crate) on: Vec<String>,
+    pub(crate) places: Vec<String>,
     pub(crate) listen: Vec<u16>,
     pub(crate) connect: Vec<String>,
     pub(crate) secrets: Vec<String>,
@@ -172,10 +166,20 @@ fn hexes(v: Vec<Value>, name: &'static str) -> Result<Vec<String>, CborError> {
         .collect()
 }
 
+fn read_ports(v: Vec<Value>) -> Result<Vec<u16>, CborError> {
+    let port = |v: Value| v.into_integer().ok().and_then(|i| u16::try_from(i).ok());
+    v.into_iter().map(|v| port(v).ok_or(CborError::Field("listen"))).collect()
+}
+
 impl Policy {
+    /// Every field is read or refused: a policy that says more than this reader knows is not judged by the rest of it.
     pub(crate) fn read(payload: &[u8]) -> Result<Self, CborError> {
         let mut f = Fields::decode(payload, LEN_MAX)?;
         f.version(1)?;
+        for (key, name) in [(2, "domain"), (4, "policy version"), (5, "previous")] {
+            f.take(key, name)?;
+        }
+        let root = f.named(3, "root", DomainRoot::from_slice)?;
         let (mut software_roots, mut hardware, mut programs) = (Vec::new(), Vec::new(), Vec::new());
         for item in f.array(6, "hardware")? {
             let mut h = Fields::from_value(item)?;
@@ -194,7 +198,9 @@ impl Policy {
                 },
                 images: hexes(h.array(5, "images")?, "images")?,
                 isolation: read_texts(h.array(6, "isolation")?, "isolation")?,
+                host: read_texts(h.array(7, "host")?, "host")?,
             });
+            h.finish()?;
         }
         for item in f.array(7, "programs")? {
             let mut p = Fields::from_value(item)?;
@@ -202,15 +208,14 @@ impl Policy {
                 role: p.text(1, "role")?,
                 measurements: hexes(p.array(2, "measurements")?, "measurements")?,
                 on: read_texts(p.array(3, "on")?, "on")?,
-                listen: p
-                    .array(5, "listen")?
-                    .into_iter()
-                    .filter_map(|v| u16::try_from(v.into_integer().ok()?).ok())
-                    .collect(),
+                places: read_texts(p.array(4, "places")?, "places")?,
+                listen: read_ports(p.array(5, "listen")?)?,
                 connect: read_texts(p.array(6, "connect")?, "connect")?,
                 secrets: read_texts(p.array(7, "secrets")?, "secrets")?,
             });
+            p.finish()?;
         }
-        Ok(Self { software_roots, hardware, programs })
+        f.finish()?;
+        Ok(Self { root, software_roots, hardware, programs })
     }
 }
