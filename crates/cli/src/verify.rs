@@ -15,7 +15,7 @@ use self::report::Report;
 use crate::output::{Failure, exit_code, json as print_json};
 
 /// Profile used without `--policy`: it judges what the evidence says and admits nothing.
-const FORENSIC: &str = "forensic-2026-11";
+const FORENSIC: &str = evidence::profile::FORENSIC;
 
 /// Verify a file of hardware evidence, offline.
 #[derive(clap::Args)]
@@ -37,8 +37,8 @@ pub struct VerifyArgs {
     /// A certificate that belongs to the evidence (PEM or DER)
     #[arg(long, value_name = "FILE")]
     endorsement: Vec<PathBuf>,
-    /// A shipped profile, e.g. forensic-2026-11 or snp-2026-11
-    #[arg(long, value_name = "PROFILE", default_value = FORENSIC)]
+    /// A profile: a file, or a shipped one, e.g. forensic-2026-11 or snp-2026-11
+    #[arg(long, value_name = "FILE|PROFILE", default_value = FORENSIC)]
     policy: String,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
@@ -94,10 +94,4 @@ fn judge(args: &VerifyArgs) -> Result<ExitCode> {
         report.print();
     }
     Ok(ExitCode::from(report.status()))
-}
-
-/// The refusal of a profile's name, with those there are.
-fn no_profile(name: &str, shipped: &[&str]) -> Failure {
-    let all = [&[FORENSIC], shipped].concat().join(", ");
-    Failure::Usage(format!("no profile {name:?} is shipped for this kind; there are: {all}"))
 }

@@ -19,6 +19,7 @@ pub mod controls;
 pub mod cose;
 pub mod hardware;
 pub mod layered;
+pub mod profile;
 pub mod snp;
 pub mod software;
 pub mod statement;
@@ -32,4 +33,5 @@ pub use bytes::{
     SpkiDigest, StatementKey,
 };
 pub use hardware::{Detail, HardwareEvidence, HardwareFacts, Isolation, Kind, MachineId};
+pub use profile::Profile;
 pub use time::{Time, Window};

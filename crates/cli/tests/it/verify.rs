@@ -112,3 +112,54 @@ fn what_is_no_evidence_and_what_is_missing_have_their_own_status() {
     let output = stage.run(".", &["verify", report.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stdout));
 }
+
+#[test]
+fn a_profile_may_be_a_file_and_what_it_leaves_out_is_named() {
+    let Some(corpus) = corpus() else { return };
+    let stage = Stage::own();
+    let case = corpus.join("snp/genoa-v3-microsoft");
+    let case = case.to_str().unwrap();
+    let shipped = include_str!("../../../evidence/profiles/forensic-2026-11.toml");
+    let write = |name: &str, text: String| std::fs::write(stage.path().join(name), text).unwrap();
+    write(
+        "mine.toml",
+        shipped
+            .replace("forensic-2026-11", "mine")
+            .replace("vmpl-maximum = \"unconstrained\"", "vmpl-maximum = 0"),
+    );
+    write("gap.toml", shipped.replacen("vmpl-maximum = \"unconstrained\"\n", "", 1));
+    write(
+        "strict.toml",
+        shipped
+            .replacen(
+                "platform-required = \"unconstrained\"",
+                "platform-required = [\"ciphertext-hiding-dram-en\"]",
+                1,
+            )
+            .replacen("[kind.snp.family.milan]\ntcb = \"unconstrained\"\n", "", 1),
+    );
+    let run =
+        |policy: &str| stage.run(".", &["verify", case, "--policy", policy, "--format", "json"]);
+    let good = run("mine.toml");
+    let json: serde_json::Value = serde_json::from_slice(&good.stdout).unwrap();
+    assert_eq!((good.status.code(), &json["policy"]["id"]), (Some(0), &"mine".into()), "{json:#}");
+    let gap = run("gap.toml");
+    assert_eq!(gap.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&gap.stderr).contains("vmpl-maximum"), "{gap:?}");
+    let strict = run("strict.toml");
+    let json: serde_json::Value = serde_json::from_slice(&strict.stdout).unwrap();
+    assert_eq!((strict.status.code(), json["authentic"].as_bool()), (Some(1), Some(true)));
+    assert!(json["reason"].as_str().unwrap().contains("ciphertext-hiding-dram-en"), "{json:#}");
+}
+
+#[test]
+fn the_table_of_an_extended_report_brings_the_chain() {
+    let Some(corpus) = corpus() else { return };
+    let stage = Stage::own();
+    let dir = corpus.join("snp/genoa-v3-extended-cert-table");
+    let (report, table) = (dir.join("report.bin"), dir.join("certs.bin"));
+    let at = ["--at", "2025-06-01T00:00:00Z"];
+    let args = ["verify", report.to_str().unwrap(), "--endorsement", table.to_str().unwrap()];
+    let output = stage.run(".", &[&args[..], &at].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+}

@@ -7,8 +7,11 @@
     reason = "tests"
 )]
 
+mod amd_forge;
 mod binding;
 mod corpus;
 mod layers;
 mod snp;
+mod snp_chain;
+mod snp_profile;
 mod snp_refusals;
