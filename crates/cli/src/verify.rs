@@ -1,5 +1,6 @@
 //! `casemate verify`: one file of hardware evidence, or a case folder, judged offline. Authentic and acceptable are two answers.
 
+mod ear;
 mod input;
 mod report;
 mod snp;
@@ -7,7 +8,7 @@ mod snp;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::ValueEnum;
 
 use self::input::Input;
@@ -40,7 +41,7 @@ pub struct VerifyArgs {
     /// A profile: a file, or a shipped one, e.g. forensic-2026-11 or snp-2026-11
     #[arg(long, value_name = "FILE|PROFILE", default_value = FORENSIC)]
     policy: String,
-    /// How to print
+    /// How to print; `ear` is an attestation result's claims-set, not signed
     #[arg(long, value_enum, default_value = "table")]
     format: VerifyFormat,
 }
@@ -73,9 +74,6 @@ pub fn run(args: &VerifyArgs) -> ExitCode {
 }
 
 fn judge(args: &VerifyArgs) -> Result<ExitCode> {
-    if args.format == VerifyFormat::Ear {
-        bail!(Failure::Usage("--format ear: not yet".to_owned()));
-    }
     let input = Input::load(args)?;
     let path = args.path.display();
     let kind = match input.file() {
@@ -88,10 +86,12 @@ fn judge(args: &VerifyArgs) -> Result<ExitCode> {
             .ok_or_else(|| Failure::Usage(format!("{path}: kind {:?}: not yet", input.tee)))?,
     };
     let report = (kind.judge)(&input)?;
-    if args.format == VerifyFormat::Json {
-        print_json(&report.json());
-    } else {
-        report.print();
+    match args.format {
+        VerifyFormat::Table => report.print(),
+        VerifyFormat::Json => print_json(&report.json()),
+        VerifyFormat::Ear => {
+            print_json(&ear::result(&report, input.at, input.nonce.as_deref()));
+        }
     }
     Ok(ExitCode::from(report.status()))
 }

@@ -163,3 +163,38 @@ fn the_table_of_an_extended_report_brings_the_chain() {
     let output = stage.run(".", &[&args[..], &at].concat());
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
 }
+
+#[test]
+fn a_result_affirms_only_what_was_really_checked() {
+    let Some(corpus) = corpus() else { return };
+    let stage = Stage::own();
+    let ear = |case: &str, more: &[&str]| {
+        let dir = corpus.join(case);
+        let args = ["verify", dir.to_str().unwrap(), "--format", "ear"];
+        let output = stage.run(".", &[&args[..], more].concat());
+        let text = String::from_utf8(output.stdout).unwrap();
+        evidence::ear::parse(text.as_bytes()).unwrap().submods.remove(0).1
+    };
+    use evidence::ear::{Claim, Tier};
+    // The forensic profile leaves every floor open: nothing is affirmed.
+    let open = ear("snp/genoa-v3-microsoft", &[]);
+    assert_eq!((open.status, open.vector.iter().count()), (Tier::None, 0));
+    let debug = ear("snp/milan-v2-debug-policy", &[]);
+    assert_eq!(debug.status, Tier::Contraindicated);
+    assert_eq!(debug.vector.get(Claim::RuntimeOpaque), Some(96));
+    let forged = ear("snp/milan-v3-measurement-flipped", &[]);
+    assert_eq!(
+        (forged.status, forged.vector.get(Claim::Hardware)),
+        (Tier::Contraindicated, Some(99))
+    );
+    // Floors are met, the revocation list is demanded and missing: contraindicated, and never affirmed.
+    let bare = ear("snp/turin-v5-microsoft", &["--policy", "snp-2026-11"]);
+    assert_eq!((bare.status, bare.vector.get(Claim::Hardware)), (Tier::Contraindicated, Some(96)));
+    assert!(bare.policies[1].starts_with("ni:///sha-256;"));
+    let floors = include_str!("../../../evidence/profiles/snp-2026-11.toml");
+    let waived =
+        floors.replace("revocation-list = \"required\"", "revocation-list = \"unconstrained\"");
+    std::fs::write(stage.path().join("waived.toml"), waived).unwrap();
+    let waived = ear("snp/turin-v5-microsoft", &["--policy", "waived.toml"]);
+    assert_eq!((waived.status, waived.vector.get(Claim::Hardware)), (Tier::None, None));
+}
