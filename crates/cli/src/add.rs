@@ -95,10 +95,8 @@ pub fn run(args: &AddArgs) -> Result<ExitCode> {
         manifest.env.len()
     );
     println!("policy version {version} is signed with the development key");
-    if domain.monitor().is_ok() {
-        println!(
-            "The authority took its policy when it started: `casemate stop && casemate up` puts version {version} in force."
-        );
+    if domain.put_in_force()? {
+        println!("It is in force: the authority has it.");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use channel::admission::{Bundle, client};
 use evidence::{ContentDigest, Measurement, Time};
 use monitor::program::Config;
 use monitor::supervisor::{Client, Settings};
@@ -14,6 +15,7 @@ use trust::policy::PolicyInForce;
 use trust::signing::{Namespace, Signed, SigningKey};
 use trust::{DomainFile, DomainName, Genesis};
 
+use crate::clock::now;
 use crate::output::Failure;
 
 /// The domain file's name.
@@ -179,6 +181,27 @@ impl Domain {
         PolicyInForce::verify(&signed, &self.genesis, before.as_ref())?;
         replace(&self.policy_path(version), &signed.encode())?;
         Ok(version)
+    }
+
+    /// Hands the newest signed policy to the authority, if one runs for this domain; whether one did.
+    pub fn put_in_force(&self) -> Result<bool> {
+        if self.monitor().is_err() {
+            return Ok(false);
+        }
+        let Ok(bundle) = self.bundle() else { return Ok(false) };
+        let bundle = Bundle::decode(&bundle)?;
+        let trust = client::trust_of(&bundle, self.genesis.root(), now())?;
+        let policy = self.in_force()?.context("no signed policy")?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let put = client::put_policy(&bundle.authority, &trust, policy.signed(), now);
+        let version = runtime.block_on(put).map_err(|e| Failure::Refused(e.to_string()))?;
+        if version != policy.policy().version {
+            bail!(Failure::Refused(format!(
+                "the authority has policy version {version} in force, signed here is {}",
+                policy.policy().version
+            )));
+        }
+        Ok(true)
     }
 
     /// A program's configuration.

@@ -46,7 +46,7 @@ pub enum Knobs {
     /// The software platform has none.
     Software,
     /// AMD SEV-SNP.
-    Snp(snp::Knobs),
+    Snp(Box<snp::Knobs>),
 }
 
 /// Whether a profile takes the evidence. Exhaustive: a new outcome must be thought of by whoever reads one.

@@ -13,7 +13,7 @@ pub fn profile(hardware: &Hardware) -> Option<HardwareProfile> {
         Kind::Software => Knobs::Software,
         // The forensic profile says what evidence is and admits nothing.
         Kind::Snp if hardware.profile != FORENSIC => {
-            Knobs::Snp(snp::Knobs::shipped(&hardware.profile)?.clone())
+            Knobs::Snp(Box::new(snp::Knobs::shipped(&hardware.profile)?.clone()))
         }
         _ => return None,
     };

@@ -81,7 +81,7 @@ fn vector(report: &Report) -> Vector {
     let made =
         |name: &&str| report.checks.iter().any(|c| c.name == *name && c.outcome == Outcome::Passed);
     let needed = HARDWARE.iter().find(|(tee, _)| *tee == report.tee).map(|(_, names)| *names);
-    if needed.is_some_and(|names| names.iter().all(|n| made(n))) {
+    if needed.is_some_and(|names| names.iter().all(made)) {
         v.claim(Claim::Hardware, 2);
         if report.debug == Some(false) {
             v.claim(Claim::RuntimeOpaque, 2);

@@ -82,7 +82,7 @@ fn report(
         images: vec![facts.measurement],
         isolation: Vec::new(),
         host: Vec::new(),
-        knobs: Knobs::Snp(knobs),
+        knobs: Knobs::Snp(Box::new(knobs)),
     };
     let verdict = appraise(verified, None, &wanted);
     let mut checks = verified.checks().to_vec();

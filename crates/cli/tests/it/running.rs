@@ -72,3 +72,43 @@ fn signals_reach_an_attached_program_and_its_end_is_the_commands_end() {
     let alive = listed.as_array().unwrap().iter().filter(|p| p["status"].is_null());
     assert_eq!(alive.count(), 1, "more than the authority lives on: {listed:#}");
 }
+
+#[test]
+fn a_policy_signed_while_the_domain_is_up_admits_at_once_and_ends_what_it_no_longer_permits() {
+    let stage = Stage::own();
+    stage.good(".", &["new", "shop"]);
+    stage.good("shop", &["up"]);
+    let exe = stage.path().join("casemate");
+    let part = [exe.to_str().unwrap(), "__tour-program"];
+    let add = |args: &[&str], part_of: &[&str]| {
+        let said =
+            stage.good("shop", &[args, &["--stdio", "plain", "--"], &part, part_of].concat());
+        assert!(said.contains("It is in force"), "{said}");
+    };
+    add(&["add", "server", "--listen", "8000"], &["serve", "8000"]);
+    add(&["add", "holder", "--to", "server"], &["hold", "server:8000"]);
+    // No restart between.
+    assert!(stage.good("shop", &["run", "server"]).contains("admitted: as server under policy"));
+    let mut command = stage.command(&["run", "--attach", "holder"]);
+    let command = command.current_dir(stage.path().join("shop")).stdin(Stdio::null());
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "open");
+    let file = stage.path().join("shop/casemate.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("connect = [\"server\"]\n", "")).unwrap();
+    let begin = std::time::Instant::now();
+    let said = stage.good("shop", &["policy", "sign"]);
+    assert!(said.contains("is in force"), "{said}");
+    assert!(lines.next().unwrap().unwrap().starts_with("closed"));
+    assert!(begin.elapsed().as_secs() < 5, "the connection lived on for {:?}", begin.elapsed());
+    child.wait().unwrap();
+    let shown = stage.good("shop", &["audit", "show"]);
+    assert!(shown.lines().filter(|l| l.contains("  policy ")).count() >= 3, "{shown}");
+    // A restart goes on under the same policy.
+    stage.good("shop", &["stop"]);
+    stage.good("shop", &["up"]);
+    assert!(stage.good("shop", &["run", "server"]).contains("admitted: as server"));
+    // Its own proxy closes what the policy does not permit.
+    assert!(stage.good("shop", &["run", "--attach", "holder"]).contains("closed"));
+}

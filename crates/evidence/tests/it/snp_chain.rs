@@ -51,7 +51,7 @@ fn a_revocation_list_of_the_root_is_checked_and_bounds_the_result() {
 fn a_revoked_intermediate_is_refused() {
     let machine = Machine::chip();
     let list = crl("ARK-Turin", &VENDOR.root, ISSUED, NEXT, &[2]);
-    let evidence = machine.evidence(machine.report(|_| {}), &[list.clone()]);
+    let evidence = machine.evidence(machine.report(|_| {}), std::slice::from_ref(&list));
     assert_eq!(verify(&evidence).unwrap_err(), SnpRefusal::Revoked("ASK"));
     assert!(without("snp_revoked", || verify(&evidence)).is_ok());
     // The providers' intermediate has another number.

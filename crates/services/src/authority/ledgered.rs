@@ -2,6 +2,7 @@
 //! record itself under its digest. The entry is durable before an answer leaves (I8). The newest entry's time is a
 //! lower bound for the clock: an authority whose host sets it back refuses to run (I12).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -11,18 +12,21 @@ use evidence::Time;
 use ledger::LogError;
 use ledger::disk::Log;
 use ledger::note::Signer;
+use trust::policy::PolicyInForce;
 
 /// The log with the records beside it.
 pub struct Ledgered {
     log: Log,
     records: PathBuf,
     newest: Time,
+    /// Versions of policies that were entered.
+    policies: BTreeSet<u64>,
 }
 
 /// One entry taken apart: `KIND UNIX REST`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// `admission`, `refusal`, `revocation`.
+    /// `admission`, `refusal`, `revocation`, `policy`.
     pub kind: &'a str,
     /// When, by the authority's clock.
     pub at: Time,
@@ -38,6 +42,13 @@ impl<'a> Entry<'a> {
         let mut text = || core::str::from_utf8(parts.next()?).ok();
         let (kind, at) = (text()?, text()?.parse().ok()?);
         Some(Self { kind, at: Time::from_unix(at), rest: parts.next()? })
+    }
+
+    /// Version of a policy that came into force.
+    #[must_use]
+    pub fn policy(&self) -> Option<u64> {
+        (self.kind == "policy").then_some(())?;
+        core::str::from_utf8(self.rest).ok()?.split(' ').next()?.parse().ok()
     }
 
     /// Role and digest of an admission.
@@ -57,9 +68,13 @@ impl Ledgered {
         let records = dir.join("decisions");
         fs::create_dir_all(&records)
             .map_err(|source| LogError::Disk { path: records.clone(), source })?;
-        let log = Log::open(dir, signer)?;
-        let newest = log.last().and_then(Entry::parse).map_or(Time::MIN, |e| e.at);
-        Ok(Self { log, records, newest })
+        let (mut newest, mut policies) = (Time::MIN, BTreeSet::new());
+        let log = Log::open(dir, signer, |entry| {
+            let Some(entry) = Entry::parse(entry) else { return };
+            newest = newest.max(entry.at);
+            policies.extend(entry.policy());
+        })?;
+        Ok(Self { log, records, newest, policies })
     }
 
     /// The newest entry's time.
@@ -96,6 +111,20 @@ impl Ledgered {
         };
         written().map_err(|source| LogError::Disk { path: path.clone(), source })?;
         self.enter("admission", record.at, format!("{} {digest}", record.role).as_bytes())
+    }
+
+    /// Enters a policy that comes into force now, unless it was entered before.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn policy(&mut self, policy: &PolicyInForce, at: Time) -> Result<(), LogError> {
+        let (version, digest) = (policy.policy().version, policy.digest());
+        let entered = self.policies.contains(&version);
+        if !entered {
+            self.enter("policy", at, format!("{version} {digest}").as_bytes())?;
+            self.policies.insert(version);
+        }
+        Ok(())
     }
 
     /// The newest checkpoint.
