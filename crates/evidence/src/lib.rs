@@ -31,8 +31,8 @@ pub mod x509;
 pub use authentic::{Authentic, Check, Outcome};
 pub use binder::{Binder, BinderKind, End, MonitorBinding, ProgramClaim, Session, Side};
 pub use bytes::{
-    BinderDigest, ContentDigest, DomainRoot, Exporter, Measurement, Nonce, ReportData, RootDigest,
-    SpkiDigest, StatementKey,
+    AuditKey, BinderDigest, ContentDigest, DomainRoot, Exporter, Measurement, Nonce, ReportData,
+    RootDigest, SpkiDigest, StatementKey,
 };
 pub use hardware::{Detail, HardwareEvidence, HardwareFacts, Isolation, Kind, MachineId};
 pub use profile::Profile;

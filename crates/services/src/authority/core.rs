@@ -243,18 +243,9 @@ impl Core {
             Decision::Granted(grant) => grant,
             Decision::Refused(reasons) => {
                 let reasons = reasons.iter().map(ToString::to_string).collect::<Vec<_>>();
-                self.log
-                    .enter(
-                        "refusal",
-                        now,
-                        format!(
-                            "{}: {}",
-                            program.facts().statement.program.measurement,
-                            reasons.join("; ")
-                        )
-                        .as_bytes(),
-                    )
-                    .map_err(one)?;
+                let measured = program.facts().statement.program.measurement;
+                let said = format!("{measured}: {}", reasons.join("; "));
+                self.log.refusal(now, &said).map_err(one)?;
                 return Err(reasons);
             }
         };

@@ -8,17 +8,21 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use checker::DecisionRecord;
-use evidence::Time;
+use evidence::{AuditKey, ContentDigest, Time};
 use ledger::LogError;
 use ledger::disk::Log;
 use ledger::note::Signer;
 use trust::policy::PolicyInForce;
+
+use super::sealed_record;
 
 /// The log with the records beside it.
 pub struct Ledgered {
     log: Log,
     records: PathBuf,
     newest: Time,
+    /// To whom records are encrypted.
+    audit: AuditKey,
     /// Versions of policies that were entered.
     policies: BTreeSet<u64>,
 }
@@ -64,7 +68,7 @@ impl Ledgered {
     ///
     /// # Errors
     /// [`LogError`].
-    pub fn open(dir: &Path, signer: Signer) -> Result<Self, LogError> {
+    pub fn open(dir: &Path, signer: Signer, audit: AuditKey) -> Result<Self, LogError> {
         let records = dir.join("decisions");
         fs::create_dir_all(&records)
             .map_err(|source| LogError::Disk { path: records.clone(), source })?;
@@ -74,7 +78,7 @@ impl Ledgered {
             newest = newest.max(entry.at);
             policies.extend(entry.policy());
         })?;
-        Ok(Self { log, records, newest, policies })
+        Ok(Self { log, records, newest, audit, policies })
     }
 
     /// The newest entry's time.
@@ -102,15 +106,33 @@ impl Ledgered {
     /// # Errors
     /// [`LogError`].
     pub fn admission(&mut self, record: &DecisionRecord) -> Result<u64, LogError> {
-        let digest = record.digest().to_string();
-        let path = self.records.join(&digest);
+        let digest = self.keep(&record.encode())?;
+        self.enter("admission", record.at, format!("{} {digest}", record.role).as_bytes())
+    }
+
+    /// Keeps why somebody with authentic evidence was refused, and enters its digest: reasons name programs and machines,
+    /// which the log shows to everybody.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn refusal(&mut self, at: Time, reasons: &str) -> Result<u64, LogError> {
+        let digest = self.keep(reasons.as_bytes())?;
+        self.enter("refusal", at, digest.to_string().as_bytes())
+    }
+
+    /// A record, encrypted to the owners' audit key and durable, under its digest.
+    fn keep(&self, record: &[u8]) -> Result<ContentDigest, LogError> {
+        let disk = |path: &Path, source| LogError::Disk { path: path.to_owned(), source };
+        let (digest, sealed) = sealed_record::seal(&self.audit, record)
+            .map_err(|e| disk(&self.records, io::Error::other(e)))?;
+        let path = self.records.join(digest.to_string());
         let written = || -> io::Result<()> {
             let mut file = fs::File::create(&path)?;
-            file.write_all(&record.encode())?;
+            file.write_all(&sealed)?;
             file.sync_data()
         };
-        written().map_err(|source| LogError::Disk { path: path.clone(), source })?;
-        self.enter("admission", record.at, format!("{} {digest}", record.role).as_bytes())
+        written().map_err(|source| disk(&path, source))?;
+        Ok(digest)
     }
 
     /// Enters a policy that comes into force now, unless it was entered before.

@@ -198,7 +198,8 @@ pub fn run(port: u16, limits: Limits, clock: fn() -> Time) -> Result<(), Authori
     // 5
     let trust = Arc::new(endorsed(state, &genesis, ca.certificate(), clock)?);
     // 6
-    let mut log = Ledgered::open(&state.join("log"), signer)?;
+    let audit = trust.authority().endorsement().audit;
+    let mut log = Ledgered::open(&state.join("log"), signer, audit)?;
     log.policy(&policy, clock())?;
     let mut core = Core::new(trust, ca, policy, log, limits);
     core.restore(revocations(state)?).map_err(|why| AuthorityError::Revocation(why.join("; ")))?;
