@@ -9,6 +9,7 @@ use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode};
 use thiserror::Error;
+use x509_cert::ext::Extensions;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, KeyUsages};
 
 use crate::time::{Time, Window};
@@ -90,6 +91,15 @@ impl Scheme {
     }
 }
 
+/// What a certificate's key may be for (RFC 5280 section 4.2.1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// Signing what is neither a certificate nor a revocation list.
+    DigitalSignature,
+    /// Signing certificates.
+    CertificateSign,
+}
+
 /// A certificate as it stands; trusted only once somebody checked who signed it.
 #[derive(Clone, Debug)]
 pub struct Certificate {
@@ -124,6 +134,10 @@ impl Certificate {
                 .map_err(form)?;
         let tbs = cert.tbs_certificate();
         let spki = tbs.subject_public_key_info();
+        // RFC 5280 section 4.1.1.2: what nobody signed must repeat what was signed; section 4.2: no extension twice.
+        if cert.signature_algorithm() != tbs.signature() || twice(tbs.extensions()) {
+            return Err(X509Error::Form);
+        }
         let extensions = tbs.extensions().into_iter().flatten();
         Ok(Self {
             der: der.to_vec(),
@@ -229,6 +243,18 @@ impl Certificate {
             && usage.is_none_or(|u| u.is_ok_and(|u| u.0.contains(KeyUsages::KeyCertSign)))
     }
 
+    /// True if it states key usages and that one is among them.
+    #[must_use]
+    pub fn has_usage(&self, usage: Usage) -> bool {
+        let usages = self.extension(KEY_USAGE).and_then(|der| KeyUsage::from_der(der).ok());
+        usages.is_some_and(|u| {
+            u.0.contains(match usage {
+                Usage::DigitalSignature => KeyUsages::DigitalSignature,
+                Usage::CertificateSign => KeyUsages::KeyCertSign,
+            })
+        })
+    }
+
     /// How many certificates may stand between it and a leaf, where it says so.
     #[must_use]
     pub fn path_len(&self) -> Option<u8> {
@@ -245,6 +271,12 @@ impl Certificate {
                 .filter(|s| s.oid() == self.algorithm)
                 .any(|s| s.verify(&issuer.key, &self.tbs, &self.signature))
     }
+}
+
+fn twice(extensions: Option<&Extensions>) -> bool {
+    let mut all = extensions.into_iter().flatten().map(|e| e.extn_id).collect::<Vec<_>>();
+    all.sort_unstable();
+    all.iter().zip(all.iter().skip(1)).any(|(a, b)| a == b)
 }
 
 fn common_name(name: &x509_cert::name::Name) -> Option<String> {
