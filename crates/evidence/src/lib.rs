@@ -23,6 +23,7 @@ pub mod snp;
 pub mod software;
 pub mod statement;
 pub mod time;
+pub mod wanted;
 pub mod x509;
 
 pub use authentic::{Authentic, Check, Outcome};
