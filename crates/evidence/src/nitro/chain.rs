@@ -1,0 +1,67 @@
+//! From the pinned AWS root to the key that signed a document (attestation_process.md section 3.2.3): the leaf, then the
+//! bundle reversed; every link ECDSA P-384 with SHA-384; authorities, path lengths and key usages as stated in extensions.
+
+use super::layout::Document;
+use super::refusal::NitroRefusal;
+use crate::bytes::RootDigest;
+use crate::controls::holds;
+use crate::time::Time;
+use crate::x509::path::{Path, PathError, verify_path};
+use crate::x509::{Certificate, Scheme, Usage};
+
+/// Extensions that are understood, so that they may be critical: basic constraints and key usage.
+const UNDERSTOOD: [&str; 2] = ["2.5.29.19", "2.5.29.15"];
+
+/// 1. read all, 2. links, root and windows, 3. extensions of the issuers, 4. of the leaf.
+pub(super) fn verify_chain(
+    document: &Document<'_>,
+    roots: &[RootDigest],
+    at: Time,
+) -> Result<Path, NitroRefusal> {
+    // 1
+    let parse = |name: &'static str, der: &[u8]| {
+        Certificate::parse(der).map_err(|source| NitroRefusal::Certificate { name, source })
+    };
+    let mut certificates = vec![parse("certificate", document.certificate)?];
+    for der in document.cabundle.iter().rev() {
+        certificates.push(parse("cabundle", der)?);
+    }
+    // 2
+    let path = verify_path(certificates, roots, &[Scheme::EcdsaP384Sha384], at);
+    let path = path.map_err(|e| match e {
+        PathError::Window { .. } => NitroRefusal::Expired(e),
+        other => NitroRefusal::Path(other),
+    })?;
+    let refuse = |c: &Certificate, why| {
+        Err(NitroRefusal::Usage { subject: c.subject_text().to_owned(), why })
+    };
+    for c in &path.certificates {
+        let strange = c.extensions().any(|(oid, critical)| critical && !UNDERSTOOD.contains(&oid));
+        if !holds("nitro_critical_extension", !strange) {
+            return refuse(c, "has a critical extension that is not understood");
+        }
+    }
+    let Some((leaf, issuers)) = path.certificates.split_first() else {
+        return Err(NitroRefusal::Path(PathError::MissingIssuer("the document".to_owned())));
+    };
+    // 3
+    for issuer in issuers {
+        if !holds("nitro_issuer_usage", issuer.has_usage(Usage::CertificateSign)) {
+            return refuse(issuer, "does not state that its key may sign certificates");
+        }
+    }
+    // 4
+    let signs = leaf.has_usage(Usage::DigitalSignature);
+    if !holds("nitro_leaf_usage", signs && !leaf.is_ca() && leaf.path_len().is_none()) {
+        return refuse(leaf, "is an authority, or does not state that its key may sign documents");
+    }
+    Ok(path)
+}
+
+/// The region in the name of the authority that the root issued: `ID.REGION.aws.nitro-enclaves`.
+pub(super) fn region(path: &Path) -> String {
+    let regional = path.certificates.iter().rev().nth(1).map_or("", Certificate::subject_cn);
+    let region =
+        regional.strip_suffix(".aws.nitro-enclaves").and_then(|t| t.split('.').next_back());
+    region.unwrap_or_default().to_owned()
+}
