@@ -20,6 +20,7 @@ pub mod cose;
 pub mod hardware;
 pub mod layered;
 pub mod nitro;
+pub mod psa;
 pub mod snp;
 pub mod software;
 pub mod statement;
