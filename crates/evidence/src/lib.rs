@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
 
+pub mod android;
 pub mod appraise;
 pub mod authentic;
 pub mod binder;
