@@ -1,6 +1,11 @@
 //! `casemate verify`: one file of hardware evidence, or a case folder, judged offline. Authentic and acceptable are two answers.
 
+mod anchor;
+mod android;
+mod cca;
 mod input;
+mod nitro;
+mod psa;
 mod report;
 mod snp;
 
@@ -59,7 +64,14 @@ struct KindOf {
     judge: fn(&Input) -> Result<Report>,
 }
 
-const KINDS: &[KindOf] = &[KindOf { tee: "snp", detect: snp::detect, judge: snp::judge }];
+const KINDS: &[KindOf] = &[
+    KindOf { tee: "snp", detect: snp::detect, judge: snp::judge },
+    KindOf { tee: "nitro", detect: nitro::detect_enclave, judge: nitro::judge_enclave },
+    KindOf { tee: "nitrotpm", detect: nitro::detect_tpm, judge: nitro::judge_tpm },
+    KindOf { tee: "cca", detect: cca::detect, judge: cca::judge },
+    KindOf { tee: "psa", detect: psa::detect, judge: psa::judge },
+    KindOf { tee: "android-key", detect: android::detect, judge: android::judge },
+];
 
 /// Verifies and prints; the exit status says how it went.
 pub fn run(args: &VerifyArgs) -> ExitCode {
