@@ -7,8 +7,17 @@
     reason = "tests"
 )]
 
+mod android;
 mod binding;
+mod cca;
 mod corpus;
+mod cose_vendor;
+mod folders;
 mod layers;
+mod mint;
+mod nitro;
+mod nitro_refusals;
+mod pki;
+mod psa;
 mod snp;
 mod snp_refusals;
