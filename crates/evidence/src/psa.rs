@@ -8,7 +8,7 @@ pub(crate) mod appraise;
 pub mod layout;
 pub(crate) mod parse;
 mod refusal;
-pub(crate) mod verify;
+mod verify;
 
 pub use appraise::{Knobs, appraise};
 pub use layout::{Facts, Lifecycle, Profile, SwComponent, Token};

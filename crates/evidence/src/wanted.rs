@@ -1,4 +1,23 @@
 //! What a profile says of one value: one of a list, or, written out, unconstrained. There is no third state and no default.
+//! A check that fails says what to do.
+
+use crate::authentic::Check;
+use crate::controls::holds;
+
+/// The check of one knob; its name is its control's.
+pub(crate) fn judge(
+    name: &'static str,
+    good: bool,
+    detail: impl Into<String>,
+    advice: &str,
+) -> Check {
+    let detail = detail.into();
+    if holds(name, good) {
+        Check::passed(name, detail)
+    } else {
+        Check::failed(name, format!("{detail}; {advice}"))
+    }
+}
 
 /// The values taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +45,22 @@ impl<T: PartialEq> Wanted<T> {
             (Self::Unconstrained, _) => true,
             (Self::OneOf(list), Some(value)) => list.contains(value),
             (Self::OneOf(_), None) => false,
+        }
+    }
+}
+
+impl<T: PartialEq> Wanted<T> {
+    /// The check of a value that may be absent.
+    pub(crate) fn judge(
+        &self,
+        name: &'static str,
+        value: Option<&T>,
+        shown: &str,
+        advice: &str,
+    ) -> Check {
+        match self {
+            Self::Unconstrained => Check::passed(name, format!("{shown} (unconstrained)")),
+            Self::OneOf(_) => judge(name, self.takes_opt(value), shown, advice),
         }
     }
 }

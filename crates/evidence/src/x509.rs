@@ -4,6 +4,7 @@
 
 pub mod crl;
 pub mod path;
+pub mod usage;
 
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use der::asn1::ObjectIdentifier;

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use evidence::Authentic;
 use evidence::cca::{CcaRefusal, Facts, Knobs, appraise, verify};
+use evidence::cose::anchor::AnchorError;
 use serde_json::{Value, json};
 
 use super::anchor::anchors;
@@ -36,7 +37,7 @@ pub(super) fn judge(input: &Input) -> Result<Report> {
     Ok(match verify(&token, &anchors(input)?, input.at) {
         Ok(facts) => report(input, profile, &facts, &knobs),
         Err(refusal) => {
-            let missing = refusal == CcaRefusal::NoAnchor;
+            let missing = refusal == CcaRefusal::PlatformSignature(AnchorError::NoAnchor);
             Report::refused(TEE, TITLE, profile, &refusal, missing)
         }
     })
@@ -63,10 +64,10 @@ fn report(input: &Input, profile: Profile, verified: &Authentic<Facts>, knobs: &
             ("implementation", hex::encode(platform.device.implementation_id)),
             ("instance", hex::encode(platform.device.instance_id)),
             ("lifecycle", platform.lifecycle.state().as_cca_str().to_owned()),
-            ("firmware", in_words(&platform.components)),
         ],
         fields: fields(facts),
     };
+    report.facts.extend(in_words("firmware", &platform.components));
     let padded = input.nonce.clone().map(|mut nonce| {
         nonce.resize(64, 0);
         nonce

@@ -2,9 +2,9 @@
 
 use anyhow::{Result, bail};
 use evidence::nitro::{
-    DocumentKind, Facts, Knobs, NitroRefusal, PINNED_ROOTS, appraise, layout::DOCUMENT_MAX, verify,
+    DocumentKind, Facts, Knobs, PINNED_ROOTS, appraise, layout::DOCUMENT_MAX, verify,
 };
-use evidence::{Authentic, Check};
+use evidence::{Authentic, Check, Time};
 use serde_json::{Value, json};
 
 use super::input::Input;
@@ -74,17 +74,8 @@ fn judge(input: &Input, kind: DocumentKind) -> Result<Report> {
     let document = input.evidence("document.cbor")?;
     Ok(match verify(&document, kind, &roots, input.at) {
         Ok(facts) => report(input, kind, profile, &facts, &knobs),
-        Err(refusal) => refused(tee, title, profile, &refusal),
+        Err(refusal) => Report::refused(tee, title, profile, &refusal, false),
     })
-}
-
-fn refused(
-    tee: &'static str,
-    title: &'static str,
-    profile: Profile,
-    refusal: &NitroRefusal,
-) -> Report {
-    Report::refused(tee, title, profile, refusal, false)
 }
 
 fn report(
@@ -105,12 +96,22 @@ fn report(
     let (tee, title) = words(kind);
     let hex = |part: &Option<Vec<u8>>| part.as_ref().map(hex::encode);
     let shown = |part: &Option<Vec<u8>>| hex(part).unwrap_or_else(|| "none".to_owned());
+    let made = Time::from_unix(input.at.unix().saturating_sub(facts.age_secs));
     let mut shown_facts = vec![
         ("module_id", facts.module_id.clone()),
         ("region", facts.region.clone()),
-        ("made", format!("{} ms since 1970, {} s before", facts.timestamp_ms, facts.age_secs)),
+        ("made", made.to_string()),
     ];
-    for (index, name) in [(0, "PCR 0"), (1, "PCR 1"), (2, "PCR 2"), (4, "PCR 4"), (8, "PCR 8")] {
+    // The registers that say what runs: of an enclave its image, role, instance and signer; of a TPM what was booted.
+    let named = match kind {
+        DocumentKind::Enclave => {
+            [(0, "PCR 0"), (1, "PCR 1"), (2, "PCR 2"), (3, "PCR 3"), (4, "PCR 4"), (8, "PCR 8")]
+        }
+        DocumentKind::Tpm => {
+            [(0, "PCR 0"), (4, "PCR 4"), (7, "PCR 7"), (8, "PCR 8"), (11, "PCR 11"), (12, "PCR 12")]
+        }
+    };
+    for (index, name) in named {
         shown_facts.extend(facts.pcr(index).map(|v| (name, hex::encode(v))));
     }
     shown_facts.extend([

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use evidence::Authentic;
+use evidence::cose::anchor::AnchorError;
 use evidence::psa::layout::{SwComponent, TOKEN_MAX};
 use evidence::psa::{Facts, Knobs, Profile as Claims, PsaRefusal, appraise, verify};
 use serde_json::{Map, Value, json};
@@ -41,7 +42,7 @@ pub(super) fn judge(input: &Input) -> Result<Report> {
     Ok(match verify(&token, &anchors(input)?, input.at) {
         Ok(facts) => report(input, profile, &facts, &knobs),
         Err(refusal) => {
-            let missing = refusal == PsaRefusal::NoAnchor;
+            let missing = refusal == PsaRefusal::Signature(AnchorError::NoAnchor);
             Report::refused(TEE, TITLE, profile, &refusal, missing)
         }
     })
@@ -74,7 +75,6 @@ fn report(input: &Input, profile: Profile, verified: &Authentic<Facts>, knobs: &
                 c.certification_reference.clone().unwrap_or_else(|| "none".to_owned()),
             ),
             ("nonce", hex::encode(&c.nonce)),
-            ("components", in_words(&c.components)),
         ],
         fields: json!({
             "profile": c.profile.as_str(), "nonce": hex::encode(&c.nonce),
@@ -88,6 +88,7 @@ fn report(input: &Input, profile: Profile, verified: &Authentic<Facts>, knobs: &
             "cose_tag": facts.tag, "alg": facts.algorithm.cose(), "unknown_claims": c.unknown_claims,
         }),
     };
+    report.facts.extend(in_words("component", &c.components));
     report.ask_nonce("nonce", input.nonce.as_deref(), &c.nonce);
     report
 }
@@ -111,12 +112,14 @@ pub(super) fn sw_components(components: &[SwComponent]) -> Value {
     components.iter().map(one).collect()
 }
 
-/// Components for people: role, version and measurement.
-pub(super) fn in_words(components: &[SwComponent]) -> String {
-    let one = |c: &SwComponent| {
+/// Components for people: role, version and measurement, a line each.
+pub(super) fn in_words(
+    name: &'static str,
+    components: &[SwComponent],
+) -> impl Iterator<Item = (&'static str, String)> {
+    components.iter().map(move |c| {
         let role = c.measurement_type.as_deref().unwrap_or("unnamed");
         let version = c.version.as_deref().map(|v| format!(" {v}")).unwrap_or_default();
-        format!("{role}{version} {}", hex::encode(&c.measurement_value))
-    };
-    components.iter().map(one).collect::<Vec<_>>().join(", ")
+        (name, format!("{role}{version} {}", hex::encode(&c.measurement_value)))
+    })
 }

@@ -87,7 +87,7 @@ impl Report {
             None if self.profile.id == FORENSIC => {}
             None => self.checks.push(Check::failed(
                 "nonce",
-                format!("this profile takes evidence only for what was asked for; pass that with --nonce ({field})"),
+                format!("this profile takes evidence only for what was asked for; pass the {field} with --nonce"),
             )),
         }
     }

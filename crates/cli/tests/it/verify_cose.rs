@@ -271,7 +271,10 @@ fn the_table_says_what_to_do_about_what_failed() {
             "nitro/veracruz-2022-11",
             &["authentic: yes", "verdict:   valid", "admits nothing", "PCR 0"][..],
         ),
-        ("nitro/sparsity-debug-2024-08", &["authentic: yes", "INVALID", "start it without"]),
+        (
+            "nitro/sparsity-debug-2024-08",
+            &["authentic: yes", "INVALID", "start the enclave without"],
+        ),
         ("nitro/veracruz-2022-11-expired", &["authentic: NO", "ask for a fresh one"]),
         ("nitro/evervault-alg-changed", &["authentic: NO", "ES512"]),
         ("cca/fvp-realm-token-swapped", &["authentic: NO", "spliced"]),

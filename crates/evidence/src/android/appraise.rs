@@ -1,9 +1,8 @@
 //! Knobs of a profile that only Android key attestation has, and their judgement. Every knob is stated; there is no default.
 
-use super::layout::{BootState, Facts, SecurityLevel};
+use super::layout::{BootState, Facts, RootOfTrust, SecurityLevel};
 use crate::authentic::Check;
-use crate::controls::holds;
-use crate::wanted::Wanted;
+use crate::wanted::{Wanted, judge};
 
 /// What a device and its key must be like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,65 +72,71 @@ impl Knobs {
 /// Judges what only Android key attestation has; every knob gives a check. Only what the hardware enforces counts.
 #[must_use]
 pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {
-    let check = |name: &'static str, good: bool, detail: String| {
-        if holds(name, good) { Check::passed(name, detail) } else { Check::failed(name, detail) }
-    };
     let d = &facts.description;
     let (level, key_level) = (d.attestation_security_level, d.keymaster_security_level);
-    let mut checks = vec![check(
+    let mut checks = vec![judge(
         "android_level",
         knobs.levels.contains(&level) && knobs.levels.contains(&key_level),
         format!("attested by {}, key in {}", level.as_str(), key_level.as_str()),
+        "use a device with a hardware-backed keystore",
     )];
     match &d.hardware.root_of_trust {
-        None => checks.push(check(
+        None => checks.push(judge(
             "android_root_of_trust",
             false,
-            "the hardware says nothing about what was booted; use a device whose keymaster does"
-                .to_owned(),
+            "the hardware says nothing about what was booted",
+            "use a device whose keymaster does",
         )),
-        Some(root) => checks.extend([
-            check(
-                "android_locked",
-                knobs.unlocked || root.device_locked,
-                format!(
-                    "boot loader is {}",
-                    if root.device_locked { "locked" } else { "unlocked; lock it" }
-                ),
-            ),
-            check(
-                "android_boot_state",
-                knobs.boot_states.contains(&root.verified_boot_state),
-                root.verified_boot_state.as_str().to_owned(),
-            ),
-            check(
-                "android_boot_key",
-                knobs.boot_keys.takes(&root.verified_boot_key),
-                hex::encode(&root.verified_boot_key),
-            ),
-        ]),
+        Some(root) => checks.extend(boot(root, knobs)),
     }
+    let number = |n: Option<u32>| n.map_or_else(|| "not stated".to_owned(), |n| n.to_string());
     let origin = d.hardware.origin;
-    let made = origin.map_or_else(|| "not stated".to_owned(), |n| n.to_string());
-    checks.push(check(
+    checks.push(judge(
         "android_origin",
         knobs.imported || origin == Some(0),
-        format!("origin of the key is {made}; 0 is made inside"),
+        format!("origin of the key: {}, 0 is made inside", number(origin)),
+        "have the key made in the keystore",
     ));
     if let Some(least) = knobs.os_patch_level_min {
         let patch = d.hardware.os_patch_level;
-        let shown = patch.map_or_else(|| "not stated".to_owned(), |n| n.to_string());
-        checks.push(check(
+        checks.push(judge(
             "android_patch_level",
             patch >= Some(least),
-            format!("{shown}, at least {least}; update the device"),
+            format!("{}, at least {least}", number(patch)),
+            "update the device",
         ));
     }
-    checks.push(check(
+    let asked =
+        if facts.revocation_checked { "status list asked" } else { "no status list was given" };
+    checks.push(judge(
         "android_revocation",
         knobs.unknown_revocation || facts.revocation_checked,
-        if facts.revocation_checked { "status list asked" } else { "no status list asked" }
-            .to_owned(),
+        asked,
+        "fetch https://android.googleapis.com/attestation/status and pass it along",
     ));
     checks
+}
+
+fn boot(root: &RootOfTrust, knobs: &Knobs) -> [Check; 3] {
+    let key = &root.verified_boot_key;
+    [
+        judge(
+            "android_locked",
+            knobs.unlocked || root.device_locked,
+            if root.device_locked { "boot loader is locked" } else { "boot loader is unlocked" },
+            "lock it",
+        ),
+        judge(
+            "android_boot_state",
+            knobs.boot_states.contains(&root.verified_boot_state),
+            root.verified_boot_state.as_str(),
+            "restore the maker's system",
+        ),
+        knobs.boot_keys.judge(
+            "android_boot_key",
+            Some(key),
+            &hex::encode(key),
+            "it is not on the list",
+        ),
+    ]
 }

@@ -8,7 +8,8 @@ use crate::bytes::RootDigest;
 use crate::controls::holds;
 use crate::time::Time;
 use crate::x509::path::{Path, verify_path};
-use crate::x509::{Certificate, Scheme, Usage};
+use crate::x509::usage::verify_usages;
+use crate::x509::{Certificate, Scheme};
 
 /// What Google and the makers sign with.
 const SCHEMES: [Scheme; 4] = [
@@ -17,10 +18,8 @@ const SCHEMES: [Scheme; 4] = [
     Scheme::EcdsaP384Sha256,
     Scheme::EcdsaP384Sha384,
 ];
-/// Extensions that are understood, so that they may be critical: basic constraints and key usage.
-const UNDERSTOOD: [&str; 2] = ["2.5.29.19", "2.5.29.15"];
 
-/// 1. read all, 2. links, root and windows, 3. extensions of the issuers, 4. the attestation extension in the leaf and
+/// 1. read all, 2. links, root and windows, 3. what every certificate must state of itself, 4. the attestation extension in the leaf and
 /// nowhere else, 5. the status list.
 pub(super) fn verify_chain(
     chain: &[Vec<u8>],
@@ -37,21 +36,10 @@ pub(super) fn verify_chain(
     // 2
     let path = verify_path(certificates, roots, &SCHEMES, at).map_err(AndroidRefusal::Path)?;
     // 3
-    let refuse = |c: &Certificate, why| {
-        Err(AndroidRefusal::Usage { subject: c.subject_text().to_owned(), why })
-    };
-    for c in &path.certificates {
-        let strange = c.extensions().any(|(oid, critical)| critical && !UNDERSTOOD.contains(&oid));
-        if !holds("android_critical_extension", !strange) {
-            return refuse(c, "has a critical extension that is not understood");
-        }
-    }
+    verify_usages(&path)?;
+    // 4
     let (leaf, issuers) = path.certificates.split_first().ok_or(AndroidRefusal::NoExtension)?;
     for issuer in issuers {
-        if !holds("android_issuer_usage", issuer.has_usage(Usage::CertificateSign)) {
-            return refuse(issuer, "does not state that its key may sign certificates");
-        }
-        // 4
         let own = issuer.extension(EXTENSION).is_some();
         if !holds("android_extension_in_issuer", !own) {
             return Err(AndroidRefusal::ExtensionInIssuer(issuer.subject_text().to_owned()));

@@ -5,6 +5,7 @@ use thiserror::Error;
 use super::layout::EXTENSION_MAX;
 use crate::x509::X509Error;
 use crate::x509::path::PathError;
+use crate::x509::usage::UsageError;
 
 /// Why a chain is not authentic.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -23,14 +24,9 @@ pub enum AndroidRefusal {
         "{0}; the root must be one of Google's hardware attestation roots, and the chain in order, leaf first"
     )]
     Path(PathError),
-    /// A certificate's extensions do not give it its place in the chain.
-    #[error("{subject:?} {why}; it was not issued for this place in the chain")]
-    Usage {
-        /// Subject of the certificate.
-        subject: String,
-        /// What is wrong.
-        why: &'static str,
-    },
+    /// A certificate does not state what its place in the chain needs.
+    #[error("{0}")]
+    Usage(#[from] UsageError),
     /// The extension is not in the leaf.
     #[error(
         "the leaf has no key attestation extension; ask for a key with setAttestationChallenge"

@@ -1,11 +1,10 @@
 //! Knobs of a profile that only CCA has, and their judgement. Every knob is stated; there is no default.
 
-use super::layout::{Facts, HashAlgorithm, PlatformProfile, RealmProfile};
+use super::layout::{Facts, HashAlgorithm, PlatformProfile, RealmClaims, RealmProfile};
 use crate::authentic::Check;
-use crate::controls::holds;
 use crate::psa::appraise::{software, unknown};
 use crate::psa::layout::LifecycleState;
-use crate::wanted::Wanted;
+use crate::wanted::{Wanted, judge};
 
 /// What the lengths of RIM and REM must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,57 +107,77 @@ impl Knobs {
 /// Judges what only CCA has; every knob gives a check.
 #[must_use]
 pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {
-    let check = |name: &'static str, good: bool, detail: String| {
-        if holds(name, good) { Check::passed(name, detail) } else { Check::failed(name, detail) }
-    };
+    const LISTED: &str = "it is not on the list of the profile";
     let (platform, realm) = (&facts.platform, &facts.realm);
     let state = platform.lifecycle.state();
     let unknown_claims = [&platform.unknown_claims[..], &realm.unknown_claims].concat();
-    let hash = realm.hash_algorithm;
-    let measurements =
-        [&realm.initial_measurement].into_iter().chain(&realm.extensible_measurements);
-    let fit = measurements.clone().all(|m| m.len() == hash.len());
-    let lengths = measurements.map(|m| m.len().to_string()).collect::<Vec<_>>().join(", ");
+    let implementation = &platform.device.implementation_id;
+    let personalization = &realm.personalization_value;
     let mut checks = vec![
-        check(
+        judge(
             "cca_lifecycle",
             knobs.lifecycles.contains(&state),
             format!("{:#06x}: {}", platform.lifecycle.raw(), state.as_cca_str()),
+            "only a secured platform keeps its secrets; provision it, or leave debugging",
         ),
-        check(
+        judge(
             "cca_platform_profile",
             knobs.platform_profiles.contains(&platform.profile),
-            platform.profile.as_str().to_owned(),
+            platform.profile.as_str(),
+            "update the platform's firmware",
         ),
-        check(
+        judge(
             "cca_realm_profile",
             knobs.realm_profiles.contains(&realm.profile),
-            realm.profile.name().to_owned(),
+            realm.profile.name(),
+            "update the realm manager (RMM)",
         ),
-        check(
+        judge(
             "cca_unknown_claims",
             knobs.unknown_claims || unknown_claims.is_empty(),
             unknown(&unknown_claims),
+            "use a casemate that knows them",
         ),
-        check("cca_hash", knobs.hashes.contains(&hash), hash.as_str().to_owned()),
-        check(
-            "cca_digest_lengths",
-            fit || knobs.digest_lengths == DigestLengths::Unconstrained,
-            format!("RIM and REM of {lengths} bytes, {} has {}", hash.as_str(), hash.len()),
+        judge(
+            "cca_hash",
+            knobs.hashes.contains(&realm.hash_algorithm),
+            realm.hash_algorithm.as_str(),
+            "start the realm with a hash the profile takes",
         ),
-        check(
+        digest_lengths(realm, knobs.digest_lengths),
+        knobs.implementations.judge(
             "cca_implementation",
-            knobs.implementations.takes(&platform.device.implementation_id),
-            hex::encode(platform.device.implementation_id),
+            Some(implementation),
+            &hex::encode(implementation),
+            LISTED,
         ),
-        check("cca_config", knobs.configs.takes(&platform.config), hex::encode(&platform.config)),
-        check(
+        knobs.configs.judge(
+            "cca_config",
+            Some(&platform.config),
+            &hex::encode(&platform.config),
+            LISTED,
+        ),
+        knobs.personalizations.judge(
             "cca_personalization",
-            knobs.personalizations.takes(&realm.personalization_value),
-            hex::encode(realm.personalization_value),
+            Some(personalization),
+            &hex::encode(personalization),
+            LISTED,
         ),
     ];
     let names = ["cca_signer", "cca_measurement"];
     checks.extend(software(&platform.components, &knobs.signers, &knobs.measurements, names));
     checks
+}
+
+fn digest_lengths(realm: &RealmClaims, wanted: DigestLengths) -> Check {
+    let hash = realm.hash_algorithm;
+    let all = [&realm.initial_measurement].into_iter().chain(&realm.extensible_measurements);
+    let lengths = all.map(Vec::len).collect::<Vec<_>>();
+    let fit = lengths.iter().all(|len| *len == hash.digest_len());
+    judge(
+        "cca_digest_lengths",
+        fit || wanted == DigestLengths::Unconstrained,
+        format!("RIM and REM of {lengths:?} bytes, {} has {}", hash.as_str(), hash.digest_len()),
+        "the realm manager (RMM) names another hash than it used; update it",
+    )
 }

@@ -97,7 +97,7 @@ impl HashAlgorithm {
 
     /// Bytes of a digest.
     #[must_use]
-    pub const fn len(self) -> usize {
+    pub const fn digest_len(self) -> usize {
         match self {
             Self::Sha256 => 32,
             Self::Sha384 => 48,

@@ -4,9 +4,9 @@ use thiserror::Error;
 
 use crate::cbor::members::MemberError;
 use crate::cbor::vendor::VendorCborError;
+use crate::cose::anchor::AnchorError;
 use crate::cose::key::KeyError;
 use crate::cose::vendor::VendorCoseError;
-use crate::psa::layout::ANCHORS_MAX;
 
 /// Why a token is not authentic.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -42,17 +42,9 @@ pub enum CcaRefusal {
         /// What it says.
         got: String,
     },
-    /// Nobody vouches for any platform.
-    #[error(
-        "no trust anchor; pass the platform's attestation key, CPAK (JWK, public key or certificate), with --root"
-    )]
-    NoAnchor,
-    /// More anchors than are tried.
-    #[error("{0} trust anchors, at most {ANCHORS_MAX} are tried; pass those of this platform")]
-    TooManyAnchors(usize),
     /// The platform token is not signed by an anchor.
     #[error("platform token: {0}")]
-    PlatformSignature(VendorCoseError),
+    PlatformSignature(#[from] AnchorError),
     /// The key may not speak for this platform.
     #[error(
         "the key that signed is not provisioned for platform {0}; its token was moved, or the anchor is stated wrongly"

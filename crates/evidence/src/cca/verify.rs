@@ -5,10 +5,8 @@ use super::parse::parse;
 use super::refusal::CcaRefusal;
 use crate::authentic::{Authentic, Check};
 use crate::controls::holds;
-use crate::cose::anchor::{Anchor, AnchorKey};
+use crate::cose::anchor::{Anchor, AnchorKey, signer};
 use crate::cose::key::EcKey;
-use crate::psa::layout::ANCHORS_MAX;
-use crate::psa::verify::{device, signer};
 use crate::time::Time;
 
 /// Authentic facts, if one of `anchors` signed the platform token and the realm token belongs to it. The token carries no
@@ -23,14 +21,7 @@ pub fn verify(bytes: &[u8], anchors: &[Anchor], at: Time) -> Result<Authentic<Fa
     // 1
     let Token { platform_signed, realm_signed, platform, realm } = parse(bytes)?;
     // 2
-    if anchors.is_empty() {
-        return Err(CcaRefusal::NoAnchor);
-    }
-    if anchors.len() > ANCHORS_MAX {
-        return Err(CcaRefusal::TooManyAnchors(anchors.len()));
-    }
-    let (anchor, platform_algorithm) =
-        signer(&platform_signed, anchors).map_err(CcaRefusal::PlatformSignature)?;
+    let (anchor, platform_algorithm) = signer(&platform_signed, anchors)?;
     // 3
     if !holds("cca_device", anchor.devices.takes(&platform.device)) {
         return Err(CcaRefusal::Device(hex::encode(platform.device.instance_id)));
@@ -50,7 +41,7 @@ pub fn verify(bytes: &[u8], anchors: &[Anchor], at: Time) -> Result<Authentic<Fa
     let root = anchor.key.digest();
     let checks = vec![
         Check::passed("platform_signature", format!("{} by {root}", platform_algorithm.as_str())),
-        device(&anchor.devices),
+        anchor.device_check(),
         Check::passed(
             "realm_signature",
             format!("{} by the realm's key", realm_algorithm.as_str()),

@@ -7,12 +7,17 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use thiserror::Error;
 
 use super::key::{Curve, EcKey, KeyError, LEN_MAX, MacKey};
-use super::vendor::Algorithm;
+use super::vendor::{Algorithm, Signed, VendorCoseError};
+use crate::authentic::Check;
 use crate::bytes::{RootDigest, sha256};
 use crate::wanted::Wanted;
 use crate::x509::Certificate;
+
+/// Most anchors tried for one token: each costs a signature check.
+pub const ANCHORS_MAX: usize = 16;
 
 /// The device a token names: its make and the one of that make.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +35,57 @@ pub struct Anchor {
     pub key: AnchorKey,
     /// Devices whose tokens it may have signed.
     pub devices: Wanted<Device>,
+}
+
+impl Anchor {
+    /// What was stated about its devices.
+    pub(crate) fn device_check(&self) -> Check {
+        let name = "anchor_device";
+        match self.devices {
+            Wanted::Unconstrained => Check::not_applicable(
+                name,
+                "the anchor is taken for whatever device the token names",
+            ),
+            Wanted::OneOf(_) => Check::passed(name, "the anchor is provisioned for this device"),
+        }
+    }
+}
+
+/// Why no anchor vouches for a token.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AnchorError {
+    /// There is none.
+    #[error(
+        "no trust anchor; pass the attestation key of the device or platform (JWK, public key or certificate) with --root"
+    )]
+    NoAnchor,
+    /// More than are tried.
+    #[error("{0} trust anchors, at most {ANCHORS_MAX} are tried; pass those of this device")]
+    TooMany(usize),
+    /// None of them signed it.
+    #[error("{0}")]
+    Cose(VendorCoseError),
+}
+
+/// The anchor that signed. Of several refusals the most telling one is given: by a key that fits and did not sign.
+pub(crate) fn signer<'a>(
+    signed: &Signed<'_>,
+    anchors: &'a [Anchor],
+) -> Result<(&'a Anchor, Algorithm), AnchorError> {
+    if anchors.len() > ANCHORS_MAX {
+        return Err(AnchorError::TooMany(anchors.len()));
+    }
+    let mut refusal = AnchorError::NoAnchor;
+    for anchor in anchors {
+        match signed.verify(&anchor.key) {
+            Ok(algorithm) => return Ok((anchor, algorithm)),
+            Err(VendorCoseError::KeyMismatch { .. }) if matches!(refusal, AnchorError::Cose(_)) => {
+            }
+            Err(e) => refusal = AnchorError::Cose(e),
+        }
+    }
+    Err(refusal)
 }
 
 /// A key that vouches for tokens.

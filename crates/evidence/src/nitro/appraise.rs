@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use super::layout::{DocumentKind, Facts};
 use crate::authentic::Check;
-use crate::controls::holds;
-use crate::wanted::Wanted;
+use crate::wanted::{Wanted, judge};
 
 /// What an enclave, or an instance with a NitroTPM, must be like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,40 +63,51 @@ impl Knobs {
 /// Judges what only these documents have; every knob gives a check.
 #[must_use]
 pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {
-    let check = |name: &'static str, good: bool, detail: String| {
-        if holds(name, good) { Check::passed(name, detail) } else { Check::failed(name, detail) }
-    };
-    let debug = if facts.kind == DocumentKind::Tpm {
-        Check::not_applicable("nitro_debug", "a NitroTPM has no debug mode")
-    } else if facts.debug() {
-        let why =
-            "PCR 0, 1 or 2 is zero: the enclave was started with --debug-mode; start it without";
-        check("nitro_debug", knobs.debug, why.to_owned())
-    } else {
-        Check::passed("nitro_debug", "PCR 0, 1 and 2 are not zero")
-    };
-    let mut checks = vec![debug];
+    let mut checks = vec![debug(facts, knobs)];
     for (index, wanted) in &knobs.pcrs {
         if let Wanted::OneOf(_) = wanted {
             let value = facts.pcrs.get(index);
             let shown = value.map_or_else(|| "absent".to_owned(), hex::encode);
-            checks.push(check(
+            let advice =
+                "it is not on the list: another image, role, instance or signer than wanted";
+            checks.push(wanted.judge(
                 "nitro_pcr",
-                wanted.takes_opt(value),
-                format!("PCR {index} is {shown}"),
+                value,
+                &format!("PCR {index} is {shown}"),
+                advice,
             ));
         }
     }
     if let Some(least) = knobs.nonce_len_min {
         let len = facts.nonce.as_ref().map_or(0, Vec::len);
-        checks.push(check("nitro_nonce", len >= least, format!("{len} bytes, at least {least}")));
+        let advice = "ask for a document over a random nonce of that length";
+        checks.push(judge(
+            "nitro_nonce",
+            len >= least,
+            format!("{len} bytes, at least {least}"),
+            advice,
+        ));
     }
     if let Some(most) = knobs.age_secs_max {
         let age = facts.age_secs;
         let fresh = (0..=i64::from(most)).contains(&age);
-        checks.push(check("nitro_age", fresh, format!("made {age} seconds ago, at most {most}")));
+        let detail = format!("made {age} seconds before, 0 to {most} taken");
+        checks.push(judge("nitro_age", fresh, detail, "ask for a fresh document"));
     }
     let known = Some(&facts.region).filter(|r| !r.is_empty());
-    checks.push(check("nitro_region", knobs.regions.takes_opt(known), facts.region.clone()));
+    let advice = "it is not on the list: run it where the profile says";
+    checks.push(knobs.regions.judge("nitro_region", known, &facts.region, advice));
     checks
+}
+
+fn debug(facts: &Facts, knobs: &Knobs) -> Check {
+    const NAME: &str = "nitro_debug";
+    if facts.kind == DocumentKind::Tpm {
+        return Check::not_applicable(NAME, "a NitroTPM has no debug mode");
+    }
+    if !facts.debug() {
+        return Check::passed(NAME, "PCR 0, 1 and 2 are not zero");
+    }
+    let detail = "PCR 0, 1 or 2 is zero, which only debug mode leaves so";
+    judge(NAME, knobs.debug, detail, "start the enclave without --debug-mode")
 }

@@ -7,12 +7,11 @@ use crate::bytes::RootDigest;
 use crate::controls::holds;
 use crate::time::Time;
 use crate::x509::path::{Path, PathError, verify_path};
+use crate::x509::usage::verify_usages;
 use crate::x509::{Certificate, Scheme, Usage};
 
-/// Extensions that are understood, so that they may be critical: basic constraints and key usage.
-const UNDERSTOOD: [&str; 2] = ["2.5.29.19", "2.5.29.15"];
-
-/// 1. read all, 2. links, root and windows, 3. extensions of the issuers, 4. of the leaf.
+/// 1. read all, 2. links, root and windows, 3. what every
+/// certificate must state of itself, 4. what the leaf must.
 pub(super) fn verify_chain(
     document: &Document<'_>,
     roots: &[RootDigest],
@@ -32,28 +31,13 @@ pub(super) fn verify_chain(
         PathError::Window { .. } => NitroRefusal::Expired(e),
         other => NitroRefusal::Path(other),
     })?;
-    let refuse = |c: &Certificate, why| {
-        Err(NitroRefusal::Usage { subject: c.subject_text().to_owned(), why })
-    };
-    for c in &path.certificates {
-        let strange = c.extensions().any(|(oid, critical)| critical && !UNDERSTOOD.contains(&oid));
-        if !holds("nitro_critical_extension", !strange) {
-            return refuse(c, "has a critical extension that is not understood");
-        }
-    }
-    let Some((leaf, issuers)) = path.certificates.split_first() else {
-        return Err(NitroRefusal::Path(PathError::MissingIssuer("the document".to_owned())));
-    };
     // 3
-    for issuer in issuers {
-        if !holds("nitro_issuer_usage", issuer.has_usage(Usage::CertificateSign)) {
-            return refuse(issuer, "does not state that its key may sign certificates");
-        }
-    }
+    verify_usages(&path)?;
     // 4
+    let leaf = path.certificates.first().ok_or(NitroRefusal::Leaf)?;
     let signs = leaf.has_usage(Usage::DigitalSignature);
     if !holds("nitro_leaf_usage", signs && !leaf.is_ca() && leaf.path_len().is_none()) {
-        return refuse(leaf, "is an authority, or does not state that its key may sign documents");
+        return Err(NitroRefusal::Leaf);
     }
     Ok(path)
 }

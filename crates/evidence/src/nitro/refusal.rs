@@ -8,6 +8,7 @@ use crate::cose::key::KeyError;
 use crate::cose::vendor::VendorCoseError;
 use crate::x509::X509Error;
 use crate::x509::path::PathError;
+use crate::x509::usage::UsageError;
 
 /// Why a document is not authentic.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -67,14 +68,14 @@ pub enum NitroRefusal {
     /// The chain does not lead to a pinned root.
     #[error("{0}")]
     Path(PathError),
-    /// A certificate's extensions do not give it its place in the chain.
-    #[error("{subject:?} {why}; it was not issued for this place in the chain")]
-    Usage {
-        /// Subject of the certificate.
-        subject: String,
-        /// What is wrong.
-        why: &'static str,
-    },
+    /// A certificate does not state what its place in the chain needs.
+    #[error("{0}")]
+    Usage(#[from] UsageError),
+    /// The leaf is an authority, or its key is not for signing.
+    #[error(
+        "the document's certificate is an authority, or does not state that its key may sign documents; it was not issued for a document"
+    )]
+    Leaf,
     /// The signer's key is no P-384 key.
     #[error("signer's certificate: {0}")]
     Key(KeyError),

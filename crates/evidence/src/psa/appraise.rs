@@ -2,8 +2,7 @@
 
 use super::layout::{Facts, LifecycleState, Profile, SwComponent};
 use crate::authentic::Check;
-use crate::controls::holds;
-use crate::wanted::Wanted;
+use crate::wanted::{Wanted, judge};
 
 /// What a PSA device must be like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,47 +79,52 @@ impl Knobs {
 /// Judges what only PSA tokens have; every knob gives a check.
 #[must_use]
 pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {
-    let check = |name: &'static str, good: bool, detail: String| {
-        if holds(name, good) { Check::passed(name, detail) } else { Check::failed(name, detail) }
-    };
+    const LISTED: &str = "it is not on the list of the profile";
     let c = &facts.claims;
     let state = c.lifecycle.state();
-    let reference = c.certification_reference.as_deref().unwrap_or("none");
+    let reference = c.certification_reference.as_ref();
+    let implementation = &c.device.implementation_id;
     let mut checks = vec![
-        check(
+        judge(
             "psa_lifecycle",
             knobs.lifecycles.contains(&state),
             format!("{:#06x}: {}", c.lifecycle.raw(), state.as_str()),
+            "only a secured device keeps its secrets; provision it, or leave debugging",
         ),
-        check("psa_profile", knobs.profiles.contains(&c.profile), c.profile.as_str().to_owned()),
-        check(
+        judge(
+            "psa_profile",
+            knobs.profiles.contains(&c.profile),
+            c.profile.as_str(),
+            "update the device's attestation service",
+        ),
+        judge(
             "psa_mac",
             knobs.macs || !facts.algorithm.is_mac(),
-            facts.algorithm.as_str().to_owned(),
+            facts.algorithm.as_str(),
+            "whoever verifies a MAC could have made it; provision a key that signs",
         ),
-        check(
+        judge(
             "psa_unknown_claims",
             knobs.unknown_claims || c.unknown_claims.is_empty(),
             unknown(&c.unknown_claims),
+            "use a casemate that knows them",
         ),
-        check(
+        knobs.implementations.judge(
             "psa_implementation",
-            knobs.implementations.takes(&c.device.implementation_id),
-            hex::encode(c.device.implementation_id),
+            Some(implementation),
+            &hex::encode(implementation),
+            LISTED,
         ),
-        check(
+        knobs.certifications.judge(
             "psa_certification",
-            knobs.certifications.takes_opt(c.certification_reference.as_ref()),
-            reference.to_owned(),
+            reference,
+            reference.map_or("none", String::as_str),
+            LISTED,
         ),
-        check("psa_client", knobs.clients.takes(&c.client_id), c.client_id.to_string()),
+        knobs.clients.judge("psa_client", Some(&c.client_id), &c.client_id.to_string(), LISTED),
     ];
-    checks.extend(software(
-        &c.components,
-        &knobs.signers,
-        &knobs.measurements,
-        ["psa_signer", "psa_measurement"],
-    ));
+    let names = ["psa_signer", "psa_measurement"];
+    checks.extend(software(&c.components, &knobs.signers, &knobs.measurements, names));
     checks
 }
 
@@ -140,28 +144,24 @@ pub(crate) fn software(
     measurements: &Wanted<Vec<u8>>,
     [signer, measurement]: [&'static str; 2],
 ) -> [Check; 2] {
-    let judge = |name: &'static str, wanted: &Wanted<Vec<u8>>, of: fn(&SwComponent) -> &Vec<u8>| {
+    let check = |name: &'static str, wanted: &Wanted<Vec<u8>>, of: fn(&SwComponent) -> &Vec<u8>| {
         let stranger = components.iter().find(|c| !wanted.takes(of(c)));
         let none = components.is_empty() && *wanted != Wanted::Unconstrained;
-        let detail = match (stranger, none) {
-            (Some(c), _) => {
-                let role = c.measurement_type.as_deref().unwrap_or("component");
-                format!("{role} has {}, which is not on the list", hex::encode(of(c)))
+        let detail = match stranger {
+            Some(c) => {
+                let role = c.measurement_type.as_deref().unwrap_or("a component");
+                format!("{role} has {}", hex::encode(of(c)))
             }
-            (None, true) => "the token names no component".to_owned(),
-            (None, false) if *wanted == Wanted::Unconstrained => {
-                format!("{} components, unconstrained", components.len())
+            None if *wanted == Wanted::Unconstrained => {
+                format!("{} components (unconstrained)", components.len())
             }
-            (None, false) => format!("all {} components are on the list", components.len()),
+            None => format!("{} components", components.len()),
         };
-        if holds(name, stranger.is_none() && !none) {
-            Check::passed(name, detail)
-        } else {
-            Check::failed(name, detail)
-        }
+        let advice = "only listed ones are taken: another build or signer than wanted";
+        judge(name, stranger.is_none() && !none, detail, advice)
     };
     [
-        judge(signer, signers, |c| &c.signer_id),
-        judge(measurement, measurements, |c| &c.measurement_value),
+        check(signer, signers, |c| &c.signer_id),
+        check(measurement, measurements, |c| &c.measurement_value),
     ]
 }

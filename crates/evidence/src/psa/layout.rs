@@ -6,8 +6,6 @@ use crate::cose::vendor::{Algorithm, Signed};
 
 /// Longest token read. TF-M's largest buffer is 4 KiB.
 pub const TOKEN_MAX: usize = 64 * 1024;
-/// Most anchors tried for one token: each costs a signature check.
-pub const ANCHORS_MAX: usize = 16;
 /// Most components in one token.
 pub const COMPONENTS_MAX: usize = 64;
 

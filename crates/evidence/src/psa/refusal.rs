@@ -2,16 +2,16 @@
 
 use thiserror::Error;
 
-use super::layout::ANCHORS_MAX;
 use crate::cbor::members::MemberError;
 use crate::cbor::vendor::VendorCborError;
+use crate::cose::anchor::AnchorError;
 use crate::cose::vendor::VendorCoseError;
 
 /// Why a token is not authentic.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PsaRefusal {
-    /// Not signed as these tokens are, or not by the anchor.
+    /// Not a signed object.
     #[error("PSA token: {0}")]
     Cose(#[from] VendorCoseError),
     /// Neither tag 18 nor tag 17: it could be read as signed or as MACed.
@@ -36,14 +36,9 @@ pub enum PsaRefusal {
         "PSA claims must hold software components, or (legacy) say that there are none, and not both"
     )]
     Measurements,
-    /// Nobody vouches for any device.
-    #[error(
-        "no trust anchor; pass the device's attestation key (JWK, public key or certificate) with --root"
-    )]
-    NoAnchor,
-    /// More anchors than are tried.
-    #[error("{0} trust anchors, at most {ANCHORS_MAX} are tried; pass those of this device")]
-    TooManyAnchors(usize),
+    /// Not signed by an anchor.
+    #[error("PSA token: {0}")]
+    Signature(#[from] AnchorError),
     /// The key may not speak for this device.
     #[error(
         "the key that signed is not provisioned for device {0}; its token was moved, or the anchor is stated wrongly"

@@ -1,14 +1,12 @@
 //! Bytes to [`Authentic`] facts for PSA tokens.
 
-use super::layout::{ANCHORS_MAX, Facts, Token};
+use super::layout::{Facts, Token};
 use super::parse::parse;
 use super::refusal::PsaRefusal;
 use crate::authentic::{Authentic, Check};
 use crate::controls::holds;
-use crate::cose::anchor::{Anchor, Device};
-use crate::cose::vendor::{Algorithm, Signed, VendorCoseError};
+use crate::cose::anchor::{Anchor, signer};
 use crate::time::Time;
-use crate::wanted::Wanted;
 
 /// Authentic facts, if one of `anchors` signed the token. The token carries no time: it holds as long as its reader says,
 /// and only its nonce tells when it was made.
@@ -22,12 +20,6 @@ pub fn verify(bytes: &[u8], anchors: &[Anchor], at: Time) -> Result<Authentic<Fa
     // 1
     let Token { signed, claims } = parse(bytes)?;
     // 2
-    if anchors.is_empty() {
-        return Err(PsaRefusal::NoAnchor);
-    }
-    if anchors.len() > ANCHORS_MAX {
-        return Err(PsaRefusal::TooManyAnchors(anchors.len()));
-    }
     let (anchor, algorithm) = signer(&signed, anchors)?;
     // 3
     if !holds("psa_device", anchor.devices.takes(&claims.device)) {
@@ -39,40 +31,8 @@ pub fn verify(bytes: &[u8], anchors: &[Anchor], at: Time) -> Result<Authentic<Fa
             "signature",
             format!("{} by {root}, over the received bytes", algorithm.as_str()),
         ),
-        device(&anchor.devices),
+        anchor.device_check(),
     ];
     let facts = Facts { root, tag: signed.tag.unwrap_or_default(), algorithm, claims };
     Ok(Authentic::new(facts, at, Time::MAX, checks))
-}
-
-/// The anchor that signed. Of several refusals the most telling one: a key that fits and did not sign.
-pub(crate) fn signer<'a>(
-    signed: &Signed<'_>,
-    anchors: &'a [Anchor],
-) -> Result<(&'a Anchor, Algorithm), VendorCoseError> {
-    let mut refusal = VendorCoseError::Signature;
-    let mut mismatch = true;
-    for anchor in anchors {
-        match signed.verify(&anchor.key) {
-            Ok(algorithm) => return Ok((anchor, algorithm)),
-            Err(e @ VendorCoseError::KeyMismatch { .. }) if mismatch => refusal = e,
-            Err(VendorCoseError::KeyMismatch { .. }) => {}
-            Err(e) => {
-                mismatch = false;
-                refusal = e;
-            }
-        }
-    }
-    Err(refusal)
-}
-
-/// What was stated about the anchor's devices.
-pub(crate) fn device(devices: &Wanted<Device>) -> Check {
-    let name = "anchor_device";
-    match devices {
-        Wanted::Unconstrained => {
-            Check::not_applicable(name, "the anchor is taken for whatever device the token names")
-        }
-        Wanted::OneOf(_) => Check::passed(name, "the anchor is provisioned for this device"),
-    }
 }

@@ -341,8 +341,8 @@ fn android_issuers_that_may_not_issue_or_say_what_nobody_understands_are_refused
     for (change, check) in [
         (no_ca, "path_ca"),
         (short, "path_ca"),
-        (silent, "android_issuer_usage"),
-        (critical, "android_critical_extension"),
+        (silent, "x509_issuer_usage"),
+        (critical, "x509_critical_extension"),
     ] {
         let pki = minted(&Description::good().write(), change);
         let attack = || verify(&pki);

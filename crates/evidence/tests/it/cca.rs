@@ -6,7 +6,7 @@ use evidence::cca::{
     self, CcaRefusal, Facts, HashAlgorithm, Knobs, PlatformProfile, RealmProfile, appraise,
 };
 use evidence::controls::without;
-use evidence::cose::anchor::{Anchor, AnchorKey, Device};
+use evidence::cose::anchor::{Anchor, AnchorError, AnchorKey, Device};
 use evidence::cose::key::{Curve, KeyError};
 use evidence::cose::vendor::VendorCoseError;
 use evidence::wanted::Wanted;
@@ -254,10 +254,16 @@ fn a_platform_token_no_anchor_signed_is_refused() {
     let (w, other) = (World::new(), World::new());
     let token = w.token(&w.platform_claims(), &w.realm_claims());
     let refused = |anchors: &[Anchor]| verify(&token, anchors).unwrap_err();
-    assert_eq!(refused(&[]), CcaRefusal::NoAnchor);
-    assert_eq!(refused(&vec![other.platform.anchor(); 17]), CcaRefusal::TooManyAnchors(17));
+    assert_eq!(refused(&[]), CcaRefusal::PlatformSignature(AnchorError::NoAnchor));
+    assert_eq!(
+        refused(&vec![other.platform.anchor(); 17]),
+        CcaRefusal::PlatformSignature(AnchorError::TooMany(17))
+    );
     let strangers = [other.platform.anchor(), w.realm.anchor()];
-    assert_eq!(refused(&strangers), CcaRefusal::PlatformSignature(VendorCoseError::Signature));
+    assert_eq!(
+        refused(&strangers),
+        CcaRefusal::PlatformSignature(AnchorError::Cose(VendorCoseError::Signature))
+    );
     let attack = || verify(&token, &strangers);
     assert!(without("vendor_cose_signature", attack).is_ok());
 }

@@ -3,7 +3,7 @@
 use evidence::cbor::members::MemberError;
 use evidence::cbor::vendor::VendorCborError;
 use evidence::controls::without;
-use evidence::cose::anchor::{Anchor, AnchorKey, Device};
+use evidence::cose::anchor::{Anchor, AnchorError, AnchorKey, Device};
 use evidence::cose::key::{Curve, MacKey};
 use evidence::cose::vendor::{Algorithm, VendorCoseError};
 use evidence::psa::layout::{LifecycleState, SwComponent};
@@ -39,7 +39,11 @@ fn every_captured_psa_token_is_judged_as_it_was_established() {
         let facts = match got {
             Err(refusal) => {
                 assert!(expected["reason"].as_str().unwrap().starts_with("signature_invalid"));
-                assert_eq!(refusal, PsaRefusal::Cose(VendorCoseError::Signature), "{id}");
+                assert_eq!(
+                    refusal,
+                    PsaRefusal::Signature(AnchorError::Cose(VendorCoseError::Signature)),
+                    "{id}"
+                );
                 continue;
             }
             Ok(facts) => facts.facts().clone(),
@@ -288,9 +292,9 @@ fn a_token_without_a_tag_or_without_an_anchor_is_refused() {
     assert_eq!(verify(&untagged, &[signer.anchor()]).unwrap_err(), PsaRefusal::Untagged);
     let token = tag(18, untagged);
     assert!(verify(&token, &[signer.anchor()]).is_ok());
-    assert_eq!(verify(&token, &[]).unwrap_err(), PsaRefusal::NoAnchor);
+    assert_eq!(verify(&token, &[]).unwrap_err(), PsaRefusal::Signature(AnchorError::NoAnchor));
     let many = vec![signer.anchor(); 17];
-    assert_eq!(verify(&token, &many).unwrap_err(), PsaRefusal::TooManyAnchors(17));
+    assert_eq!(verify(&token, &many).unwrap_err(), PsaRefusal::Signature(AnchorError::TooMany(17)));
 }
 
 #[test]
@@ -301,7 +305,7 @@ fn of_several_anchors_the_one_that_signed_counts_and_the_most_telling_refusal_is
     let facts = verify(&token, &all).unwrap();
     assert_eq!(facts.facts().root, b.anchor().key.digest());
     let refused = |anchors: &[Anchor]| match verify(&token, anchors).unwrap_err() {
-        PsaRefusal::Cose(e) => e,
+        PsaRefusal::Signature(AnchorError::Cose(e)) => e,
         other => panic!("{other}"),
     };
     assert_eq!(refused(&[a.anchor(), c.anchor()]), VendorCoseError::Signature);
@@ -317,7 +321,7 @@ fn a_mac_is_named_and_refused_unless_its_secret_is_given() {
     let secret = [7; 32];
     let token = mac0(&secret, 5, &claims().write());
     let ec = Signer::new(Curve::P256).anchor();
-    assert_eq!(verify(&token, &[]).unwrap_err(), PsaRefusal::NoAnchor);
+    assert_eq!(verify(&token, &[]).unwrap_err(), PsaRefusal::Signature(AnchorError::NoAnchor));
     let refused = verify(&token, std::slice::from_ref(&ec)).unwrap_err();
     assert!(refused.to_string().contains("HMAC 256/256"), "{refused}");
     let mac = Anchor {
