@@ -11,7 +11,7 @@ mod parse;
 mod refusal;
 mod verify;
 
-pub use appraise::{Knobs, appraise};
+pub use appraise::{Knobs, TpmKnobs, appraise, appraise_tpm};
 pub use layout::{Document, DocumentKind, Facts};
 pub use parse::parse;
 pub use refusal::NitroRefusal;

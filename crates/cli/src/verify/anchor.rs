@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use evidence::cose::anchor::{Anchor, AnchorKey};
-use evidence::wanted::Wanted;
+use evidence::profile::Stated;
 
 use super::input::Input;
 use crate::output::Failure;
@@ -12,7 +12,7 @@ use crate::output::Failure;
 pub(super) fn anchors(input: &Input) -> Result<Vec<Anchor>> {
     let read = |file: &Vec<u8>| -> Result<Anchor> {
         let key = AnchorKey::read(file).map_err(|e| Failure::Usage(format!("--root: {e}")))?;
-        Ok(Anchor { key, devices: Wanted::Unconstrained })
+        Ok(Anchor { key, devices: Stated::Unconstrained })
     };
     input.roots.iter().map(read).collect()
 }

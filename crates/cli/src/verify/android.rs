@@ -8,12 +8,10 @@ use serde_json::{Value, json};
 
 use super::input::{Input, certificates};
 use super::report::{Profile, Report};
-use super::{FORENSIC, no_profile};
 use crate::output::Failure;
 
 const TEE: &str = "android-key";
 const TITLE: &str = "Android key attestation";
-const PRODUCTION: &str = "android-key-2026-11";
 /// Android takes no longer challenge.
 const CHALLENGE_MAX: usize = 128;
 /// Google's status list in a case folder.
@@ -28,12 +26,7 @@ pub(super) fn detect(bytes: &[u8]) -> bool {
 
 /// Verifies and appraises.
 pub(super) fn judge(input: &Input) -> Result<Report> {
-    let knobs = match input.profile.as_str() {
-        FORENSIC => Knobs::forensic(),
-        PRODUCTION => Knobs::production_2026_11(),
-        other => bail!(no_profile(other, &[PRODUCTION])),
-    };
-    let profile = Profile { id: input.profile.clone(), words: knobs.words() };
+    let (profile, knobs) = input.knobs::<Knobs>()?;
     if input.nonce.as_ref().is_some_and(|n| n.is_empty() || n.len() > CHALLENGE_MAX) {
         bail!(Failure::Usage("--nonce: 1 to 128 bytes in hex".to_owned()));
     }

@@ -10,12 +10,10 @@ use super::anchor::anchors;
 use super::input::Input;
 use super::psa::{in_words, sw_components};
 use super::report::{Profile, Report};
-use super::{FORENSIC, no_profile};
 use crate::output::Failure;
 
 const TEE: &str = "cca";
 const TITLE: &str = "Arm CCA attestation token";
-const PRODUCTION: &str = "cca-2026-11";
 
 /// True if a file can only be a CCA token: it begins with tag 399.
 pub(super) fn detect(bytes: &[u8]) -> bool {
@@ -24,12 +22,7 @@ pub(super) fn detect(bytes: &[u8]) -> bool {
 
 /// Verifies and appraises.
 pub(super) fn judge(input: &Input) -> Result<Report> {
-    let knobs = match input.profile.as_str() {
-        FORENSIC => Knobs::forensic(),
-        PRODUCTION => Knobs::production_2026_11(),
-        other => bail!(no_profile(other, &[PRODUCTION])),
-    };
-    let profile = Profile { id: input.profile.clone(), words: knobs.words() };
+    let (profile, knobs) = input.knobs::<Knobs>()?;
     if input.nonce.as_ref().is_some_and(|n| !(32..=64).contains(&n.len())) {
         bail!(Failure::Usage("--nonce: 32 to 64 bytes in hex".to_owned()));
     }

@@ -1,18 +1,17 @@
 //! AWS attestation documents, of Nitro Enclaves and of NitroTPM, judged.
 
 use anyhow::{Result, bail};
+use evidence::nitro::layout::DOCUMENT_MAX;
 use evidence::nitro::{
-    DocumentKind, Facts, Knobs, PINNED_ROOTS, appraise, layout::DOCUMENT_MAX, verify,
+    DocumentKind, Facts, Knobs, PINNED_ROOTS, TpmKnobs, appraise, appraise_tpm, verify,
 };
 use evidence::{Authentic, Check, Time};
 use serde_json::{Value, json};
 
 use super::input::Input;
 use super::report::{Profile, Report};
-use super::{FORENSIC, no_profile};
 use crate::output::Failure;
 
-const PRODUCTION: &str = "nitro-2026-11";
 /// Longest nonce a document holds.
 const NONCE_MAX: usize = 512;
 
@@ -44,12 +43,14 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 
 /// Verifies and appraises an enclave's document.
 pub(super) fn judge_enclave(input: &Input) -> Result<Report> {
-    judge(input, DocumentKind::Enclave)
+    let (profile, knobs) = input.knobs::<Knobs>()?;
+    judge(input, DocumentKind::Enclave, profile, |facts| appraise(facts, &knobs))
 }
 
 /// Verifies and appraises a NitroTPM's document.
 pub(super) fn judge_tpm(input: &Input) -> Result<Report> {
-    judge(input, DocumentKind::Tpm)
+    let (profile, knobs) = input.knobs::<TpmKnobs>()?;
+    judge(input, DocumentKind::Tpm, profile, |facts| appraise_tpm(facts, &knobs))
 }
 
 const fn words(kind: DocumentKind) -> (&'static str, &'static str) {
@@ -59,13 +60,12 @@ const fn words(kind: DocumentKind) -> (&'static str, &'static str) {
     }
 }
 
-fn judge(input: &Input, kind: DocumentKind) -> Result<Report> {
-    let knobs = match input.profile.as_str() {
-        FORENSIC => Knobs::forensic(),
-        PRODUCTION => Knobs::production_2026_11(),
-        other => bail!(no_profile(other, &[PRODUCTION])),
-    };
-    let profile = Profile { id: input.profile.clone(), words: knobs.words() };
+fn judge(
+    input: &Input,
+    kind: DocumentKind,
+    profile: Profile,
+    appraise: impl FnOnce(&Facts) -> Vec<Check>,
+) -> Result<Report> {
     if input.nonce.as_ref().is_some_and(|n| n.is_empty() || n.len() > NONCE_MAX) {
         bail!(Failure::Usage("--nonce: 1 to 512 bytes in hex".to_owned()));
     }
@@ -73,7 +73,7 @@ fn judge(input: &Input, kind: DocumentKind) -> Result<Report> {
     let roots = input.trusted(&PINNED_ROOTS)?;
     let document = input.evidence("document.cbor")?;
     Ok(match verify(&document, kind, &roots, input.at) {
-        Ok(facts) => report(input, kind, profile, &facts, &knobs),
+        Ok(facts) => report(input, kind, profile, &facts, appraise(facts.facts())),
         Err(refusal) => Report::refused(tee, title, profile, &refusal, false),
     })
 }
@@ -83,11 +83,11 @@ fn report(
     kind: DocumentKind,
     profile: Profile,
     verified: &Authentic<Facts>,
-    knobs: &Knobs,
+    appraised: Vec<Check>,
 ) -> Report {
     let facts = verified.facts();
     let mut checks = verified.checks().to_vec();
-    checks.extend(appraise(facts, knobs));
+    checks.extend(appraised);
     if kind == DocumentKind::Tpm && input.has("tpm-quote.msg") {
         // The quote by the key in public_key: to be judged where TPM quotes are.
         let why = "the TPM quote beside this document is not verified by this version";

@@ -10,12 +10,10 @@ use serde_json::{Map, Value, json};
 use super::anchor::anchors;
 use super::input::Input;
 use super::report::{Profile, Report};
-use super::{FORENSIC, no_profile};
 use crate::output::Failure;
 
 const TEE: &str = "psa";
 const TITLE: &str = "PSA attestation token";
-const PRODUCTION: &str = "psa-2026-11";
 /// The key of the legacy instance id, CBOR: such tokens may leave out their profile.
 const LEGACY_KEY: &[u8] = &[0x3a, 0x00, 0x01, 0x25, 0x00];
 
@@ -29,12 +27,7 @@ pub(super) fn detect(bytes: &[u8]) -> bool {
 
 /// Verifies and appraises.
 pub(super) fn judge(input: &Input) -> Result<Report> {
-    let knobs = match input.profile.as_str() {
-        FORENSIC => Knobs::forensic(),
-        PRODUCTION => Knobs::production_2026_11(),
-        other => bail!(no_profile(other, &[PRODUCTION])),
-    };
-    let profile = Profile { id: input.profile.clone(), words: knobs.words() };
+    let (profile, knobs) = input.knobs::<Knobs>()?;
     if input.nonce.as_ref().is_some_and(|n| !matches!(n.len(), 32 | 48 | 64)) {
         bail!(Failure::Usage("--nonce: 32, 48 or 64 bytes in hex".to_owned()));
     }

@@ -1,82 +1,75 @@
-//! Knobs of a profile that only Android key attestation has, and their judgement. Every knob is stated; there is no default.
+//! What a profile states about Android devices and their keys, and the judgement. Only what the hardware enforces counts.
+//! Every knob is stated; what is left open is reported as not applicable.
+
+use serde::Deserialize;
 
 use super::layout::{BootState, Facts, RootOfTrust, SecurityLevel};
 use crate::authentic::Check;
-use crate::wanted::{Wanted, judge};
+use crate::knob::{judge, listed_hex, names, stated, words};
+use crate::profile::{Section, Stated, Taken};
 
 /// What a device and its key must be like.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Knobs {
     /// Levels taken, of the key and of what attested it.
-    pub levels: Vec<SecurityLevel>,
-    /// A boot loader that takes what does not verify is taken.
-    pub unlocked: bool,
+    pub security_levels: Vec<SecurityLevel>,
+    /// Devices whose boot loader takes what does not verify.
+    pub unlocked_devices: Taken,
     /// Boot states taken.
     pub boot_states: Vec<BootState>,
-    /// Keys taken that were not made inside.
-    pub imported: bool,
-    /// Lowest patch level of the system, e.g. 202511; none leaves it open, in words.
-    pub os_patch_level_min: Option<u32>,
-    /// A chain taken that no status list was asked about.
-    pub unknown_revocation: bool,
-    /// Keys that may have verified the system.
-    pub boot_keys: Wanted<Vec<u8>>,
+    /// Keys that were not made inside.
+    pub imported_keys: Taken,
+    /// Lowest patch level of the system, e.g. 202511.
+    pub os_patch_level_minimum: Stated<u32>,
+    /// Chains no status list was asked about.
+    pub unknown_revocation: Taken,
+    /// Keys that may have verified the system, hex.
+    pub boot_keys: Stated<Vec<String>>,
 }
 
-impl Knobs {
-    /// The profile `forensic-2026-11`: what evidence says, with open devices refused; it admits nothing.
-    #[must_use]
-    pub fn forensic() -> Self {
-        Self {
-            levels: vec![SecurityLevel::TrustedEnvironment, SecurityLevel::StrongBox],
-            unlocked: false,
-            boot_states: vec![BootState::Verified],
-            imported: true,
-            os_patch_level_min: None,
-            unknown_revocation: true,
-            boot_keys: Wanted::Unconstrained,
+impl Section for Knobs {
+    const KIND: &'static str = "android-key";
+
+    fn possible(&self) -> Result<(), (String, &'static str)> {
+        let at = |knob: &str, why| Err((knob.to_owned(), why));
+        if self.security_levels.is_empty() || self.boot_states.is_empty() {
+            return at("security-levels, boot-states", "takes none, so no device can ever pass");
         }
+        // YYYYMM, so that 202513 or 2025 is a slip and no demand.
+        let month =
+            |n: &u32| (201_000..300_000).contains(n) && (1..=12).contains(&n.rem_euclid(100));
+        if self.os_patch_level_minimum.value().is_some_and(|n| !month(n)) {
+            return at("os-patch-level-minimum", "is no year and month, e.g. 202511");
+        }
+        Ok(())
     }
 
-    /// The profile `android-key-2026-11`: keys made inside a locked device that booted the maker's system, patched within a
-    /// year, with the status list asked.
-    #[must_use]
-    pub fn production_2026_11() -> Self {
-        Self {
-            imported: false,
-            os_patch_level_min: Some(202_511),
-            unknown_revocation: false,
-            ..Self::forensic()
-        }
-    }
-
-    /// Every knob in words, a line each: what a profile's digest covers and what people are shown.
-    #[must_use]
-    pub fn words(&self) -> Vec<String> {
-        let taken = |yes: bool| if yes { "taken" } else { "refused" };
-        let levels = self.levels.iter().map(|l| l.as_str()).collect::<Vec<_>>();
-        let states = self.boot_states.iter().map(|s| s.as_str()).collect::<Vec<_>>();
-        let patch = self.os_patch_level_min.map(|n| n.to_string());
+    fn words(&self) -> Vec<String> {
+        let levels = self.security_levels.iter().map(|l| l.as_str().to_owned());
+        let states = self.boot_states.iter().map(|s| s.as_str().to_owned());
+        let patch = self.os_patch_level_minimum.words(u32::to_string);
         vec![
-            format!("security levels: {}", levels.join(" or ")),
-            format!("unlocked devices: {}", taken(self.unlocked)),
-            format!("boot states: {}", states.join(" or ")),
-            format!("keys not made inside: {}", taken(self.imported)),
-            format!("lowest system patch level: {}", patch.as_deref().unwrap_or("unconstrained")),
-            format!("chains no status list was asked about: {}", taken(self.unknown_revocation)),
-            format!("verified boot keys: {}", self.boot_keys.hex_words()),
+            format!("security levels: {}", names(levels)),
+            format!("unlocked devices: {}", self.unlocked_devices.as_str()),
+            format!("boot states: {}", names(states)),
+            format!("keys not made inside: {}", self.imported_keys.as_str()),
+            format!("system patch level at least: {patch}"),
+            format!("chains no status list was asked about: {}", self.unknown_revocation.as_str()),
+            format!("verified boot keys: {}", words(&self.boot_keys)),
         ]
     }
 }
 
-/// Judges what only Android key attestation has; every knob gives a check. Only what the hardware enforces counts.
+/// Judges an Android key attestation; every knob gives a check.
 #[must_use]
 pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {
     let d = &facts.description;
     let (level, key_level) = (d.attestation_security_level, d.keymaster_security_level);
+    let taken = |l| knobs.security_levels.contains(&l);
     let mut checks = vec![judge(
         "android_level",
-        knobs.levels.contains(&level) && knobs.levels.contains(&key_level),
+        taken(level) && taken(key_level),
         format!("attested by {}, key in {}", level.as_str(), key_level.as_str()),
         "use a device with a hardware-backed keystore",
     )];
@@ -90,39 +83,38 @@ pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {
         Some(root) => checks.extend(boot(root, knobs)),
     }
     let number = |n: Option<u32>| n.map_or_else(|| "not stated".to_owned(), |n| n.to_string());
-    let origin = d.hardware.origin;
-    checks.push(judge(
-        "android_origin",
-        knobs.imported || origin == Some(0),
-        format!("origin of the key: {}, 0 is made inside", number(origin)),
-        "have the key made in the keystore",
-    ));
-    if let Some(least) = knobs.os_patch_level_min {
-        let patch = d.hardware.os_patch_level;
-        checks.push(judge(
-            "android_patch_level",
-            patch >= Some(least),
-            format!("{}, at least {least}", number(patch)),
-            "update the device",
-        ));
-    }
+    let (origin, patch) = (d.hardware.origin, d.hardware.os_patch_level);
     let asked =
         if facts.revocation_checked { "status list asked" } else { "no status list was given" };
-    checks.push(judge(
-        "android_revocation",
-        knobs.unknown_revocation || facts.revocation_checked,
-        asked,
-        "fetch https://android.googleapis.com/attestation/status and pass it along",
-    ));
+    checks.extend([
+        judge(
+            "android_origin",
+            knobs.imported_keys == Taken::Taken || origin == Some(0),
+            format!("origin of the key: {}, 0 is made inside", number(origin)),
+            "have the key made in the keystore",
+        ),
+        stated(
+            "android_patch_level",
+            &knobs.os_patch_level_minimum,
+            number(patch),
+            "update the device",
+            |least| patch.is_some_and(|n| n >= *least),
+        ),
+        judge(
+            "android_revocation",
+            knobs.unknown_revocation == Taken::Taken || facts.revocation_checked,
+            asked,
+            "fetch https://android.googleapis.com/attestation/status and pass it along",
+        ),
+    ]);
     checks
 }
 
 fn boot(root: &RootOfTrust, knobs: &Knobs) -> [Check; 3] {
-    let key = &root.verified_boot_key;
     [
         judge(
             "android_locked",
-            knobs.unlocked || root.device_locked,
+            knobs.unlocked_devices == Taken::Taken || root.device_locked,
             if root.device_locked { "boot loader is locked" } else { "boot loader is unlocked" },
             "lock it",
         ),
@@ -132,11 +124,6 @@ fn boot(root: &RootOfTrust, knobs: &Knobs) -> [Check; 3] {
             root.verified_boot_state.as_str(),
             "restore the maker's system",
         ),
-        knobs.boot_keys.judge(
-            "android_boot_key",
-            Some(key),
-            &hex::encode(key),
-            "it is not on the list",
-        ),
+        listed_hex("android_boot_key", &knobs.boot_keys, Some(&root.verified_boot_key)),
     ]
 }

@@ -1,5 +1,7 @@
 //! The extension's fields (KeyDescription) and what its numbers mean.
 
+use serde::Deserialize;
+
 use crate::bytes::RootDigest;
 use crate::time::Window;
 
@@ -22,7 +24,7 @@ pub(super) const KNOWN_TAGS: [u32; 47] = [
 pub(super) const KNOWN_TAGS_KEYMINT: [u32; 4] = [719, 720, 723, 724];
 
 /// Where a key, or the software that attested it, lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum SecurityLevel {
     /// In Android itself: proves nothing.
     Software,
@@ -45,7 +47,7 @@ impl SecurityLevel {
 }
 
 /// What the boot loader found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum BootState {
     /// Signed by the maker, all the way.
     Verified,

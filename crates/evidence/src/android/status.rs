@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::refusal::AndroidRefusal;
+use crate::json;
 use crate::x509::Certificate;
 
 /// The list is below 1 MiB.
@@ -33,9 +34,8 @@ impl StatusList {
     /// # Errors
     /// [`AndroidRefusal::StatusForm`].
     pub fn parse(json: &[u8]) -> Result<Self, AndroidRefusal> {
-        let list = Some(json).filter(|j| j.len() <= LIST_MAX);
-        let list: List =
-            list.and_then(|j| serde_json::from_slice(j).ok()).ok_or(AndroidRefusal::StatusForm)?;
+        let json = json::parse(json, LIST_MAX).map_err(|_| AndroidRefusal::StatusForm)?;
+        let list: List = serde_json::from_value(json).map_err(|_| AndroidRefusal::StatusForm)?;
         let digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
         if !list.entries.keys().all(|serial| !serial.is_empty() && serial.bytes().all(digit)) {
             return Err(AndroidRefusal::StatusForm);

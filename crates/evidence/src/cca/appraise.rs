@@ -1,22 +1,26 @@
-//! Knobs of a profile that only CCA has, and their judgement. Every knob is stated; there is no default.
+//! What a profile states about CCA platforms and realms, and the judgement. Every knob is stated; what is left open is
+//! reported as not applicable.
+
+use serde::Deserialize;
 
 use super::layout::{Facts, HashAlgorithm, PlatformProfile, RealmClaims, RealmProfile};
 use crate::authentic::Check;
-use crate::psa::appraise::{software, unknown};
+use crate::knob::{is_hex, judge, listed_hex, names, stated, words};
+use crate::profile::{Section, Stated, Taken};
+use crate::psa::appraise::{DIGESTS, software, unknown};
 use crate::psa::layout::LifecycleState;
-use crate::wanted::{Wanted, judge};
 
-/// What the lengths of RIM and REM must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The lengths RIM and REM must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum DigestLengths {
-    /// Those of the hash the realm token names.
+    /// That of the hash the realm token names.
     OfTheNamedHash,
-    /// Any of 32, 48 and 64 bytes.
-    Unconstrained,
 }
 
 /// What a CCA platform and its realm must be like.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Knobs {
     /// Lifecycle states taken.
     pub lifecycles: Vec<LifecycleState>,
@@ -24,67 +28,55 @@ pub struct Knobs {
     pub platform_profiles: Vec<PlatformProfile>,
     /// Spellings of the realm's claims taken.
     pub realm_profiles: Vec<RealmProfile>,
-    /// Claims nobody knows taken.
-    pub unknown_claims: bool,
+    /// Claims nobody knows.
+    pub unknown_claims: Taken,
     /// Hashes of measurements taken.
     pub hashes: Vec<HashAlgorithm>,
     /// Lengths of measurements.
-    pub digest_lengths: DigestLengths,
-    /// Implementation ids taken.
-    pub implementations: Wanted<[u8; 32]>,
-    /// Platform configurations taken.
-    pub configs: Wanted<Vec<u8>>,
-    /// Who may have signed firmware.
-    pub signers: Wanted<Vec<u8>>,
-    /// Measurements firmware may have.
-    pub measurements: Wanted<Vec<u8>>,
-    /// Personalization values taken: where a monitor runs, its domain root.
-    pub personalizations: Wanted<[u8; 64]>,
+    pub digest_lengths: Stated<DigestLengths>,
+    /// Implementation ids, hex.
+    pub implementations: Stated<Vec<String>>,
+    /// Platform configurations, hex.
+    pub configs: Stated<Vec<String>>,
+    /// Who may have signed firmware, hex.
+    pub signers: Stated<Vec<String>>,
+    /// Measurements firmware may have, hex.
+    pub measurements: Stated<Vec<String>>,
+    /// Personalization values, hex: where a monitor runs, its domain root.
+    pub personalizations: Stated<Vec<String>>,
 }
 
-impl Knobs {
-    /// The profile `forensic-2026-11`: what evidence says, with debugging refused; it admits nothing.
-    #[must_use]
-    pub fn forensic() -> Self {
-        Self {
-            lifecycles: vec![LifecycleState::Secured],
-            platform_profiles: PlatformProfile::ALL.to_vec(),
-            realm_profiles: vec![RealmProfile::V1, RealmProfile::Legacy],
-            unknown_claims: true,
-            hashes: vec![HashAlgorithm::Sha256, HashAlgorithm::Sha384, HashAlgorithm::Sha512],
-            digest_lengths: DigestLengths::Unconstrained,
-            implementations: Wanted::Unconstrained,
-            configs: Wanted::Unconstrained,
-            signers: Wanted::Unconstrained,
-            measurements: Wanted::Unconstrained,
-            personalizations: Wanted::Unconstrained,
+impl Section for Knobs {
+    const KIND: &'static str = "cca";
+
+    fn possible(&self) -> Result<(), (String, &'static str)> {
+        let at = |knob: &str, why| Err((knob.to_owned(), why));
+        let none = self.platform_profiles.is_empty() || self.realm_profiles.is_empty();
+        if self.lifecycles.is_empty() || none || self.hashes.is_empty() {
+            return at("lifecycles, profiles, hashes", "takes none, so no token can ever pass");
         }
+        if !is_hex(&self.implementations, &[32]) {
+            return at("implementations", "an id is not 64 lower-case hex digits");
+        }
+        if !is_hex(&self.personalizations, &[64]) {
+            return at("personalizations", "a value is not 128 lower-case hex digits");
+        }
+        if !is_hex(&self.signers, &DIGESTS) || !is_hex(&self.measurements, &DIGESTS) {
+            return at(
+                "signers, measurements",
+                "a digest is not 64, 96 or 128 lower-case hex digits",
+            );
+        }
+        Ok(())
     }
 
-    /// The profile `cca-2026-11`: secured platforms, profiles 1.0.0 of both halves (the legacy realm token does not say what
-    /// it is), no claim unknown, measurements as long as their hash. Makes, configurations, firmware and personalization are
-    /// a domain's own to state.
-    #[must_use]
-    pub fn production_2026_11() -> Self {
-        Self {
-            platform_profiles: vec![PlatformProfile::V1],
-            realm_profiles: vec![RealmProfile::V1],
-            unknown_claims: false,
-            digest_lengths: DigestLengths::OfTheNamedHash,
-            ..Self::forensic()
-        }
-    }
-
-    /// Every knob in words, a line each: what a profile's digest covers and what people are shown.
-    #[must_use]
-    pub fn words(&self) -> Vec<String> {
+    fn words(&self) -> Vec<String> {
         fn list<T: Copy>(values: &[T], name: fn(T) -> &'static str) -> String {
-            values.iter().map(|v| name(*v)).collect::<Vec<_>>().join(" or ")
+            names(values.iter().map(|v| name(*v).to_owned()))
         }
-        let lengths = match self.digest_lengths {
-            DigestLengths::OfTheNamedHash => "of the named hash",
-            DigestLengths::Unconstrained => "unconstrained",
-        };
+        let lengths = self
+            .digest_lengths
+            .words(|DigestLengths::OfTheNamedHash| "of the named hash".to_owned());
         vec![
             format!("lifecycle: {}", list(&self.lifecycles, LifecycleState::as_cca_str)),
             format!(
@@ -92,27 +84,25 @@ impl Knobs {
                 list(&self.platform_profiles, PlatformProfile::as_str)
             ),
             format!("realm profiles: {}", list(&self.realm_profiles, RealmProfile::name)),
-            format!("unknown claims: {}", if self.unknown_claims { "taken" } else { "refused" }),
+            format!("unknown claims: {}", self.unknown_claims.as_str()),
             format!("hashes of measurements: {}", list(&self.hashes, HashAlgorithm::as_str)),
             format!("lengths of measurements: {lengths}"),
-            format!("implementation ids: {}", self.implementations.hex_words()),
-            format!("platform configurations: {}", self.configs.hex_words()),
-            format!("signers of firmware: {}", self.signers.hex_words()),
-            format!("measurements of firmware: {}", self.measurements.hex_words()),
-            format!("personalization values: {}", self.personalizations.hex_words()),
+            format!("implementation ids: {}", words(&self.implementations)),
+            format!("platform configurations: {}", words(&self.configs)),
+            format!("signers of firmware: {}", words(&self.signers)),
+            format!("measurements of firmware: {}", words(&self.measurements)),
+            format!("personalization values: {}", words(&self.personalizations)),
         ]
     }
 }
 
-/// Judges what only CCA has; every knob gives a check.
+/// Judges a CCA token; every knob gives a check.
 #[must_use]
 pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {
-    const LISTED: &str = "it is not on the list of the profile";
     let (platform, realm) = (&facts.platform, &facts.realm);
     let state = platform.lifecycle.state();
     let unknown_claims = [&platform.unknown_claims[..], &realm.unknown_claims].concat();
-    let implementation = &platform.device.implementation_id;
-    let personalization = &realm.personalization_value;
+    let implementation = &platform.device.implementation_id[..];
     let mut checks = vec![
         judge(
             "cca_lifecycle",
@@ -132,36 +122,20 @@ pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {
             realm.profile.name(),
             "update the realm manager (RMM)",
         ),
-        judge(
-            "cca_unknown_claims",
-            knobs.unknown_claims || unknown_claims.is_empty(),
-            unknown(&unknown_claims),
-            "use a casemate that knows them",
-        ),
+        unknown("cca_unknown_claims", knobs.unknown_claims, &unknown_claims),
         judge(
             "cca_hash",
             knobs.hashes.contains(&realm.hash_algorithm),
             realm.hash_algorithm.as_str(),
             "start the realm with a hash the profile takes",
         ),
-        digest_lengths(realm, knobs.digest_lengths),
-        knobs.implementations.judge(
-            "cca_implementation",
-            Some(implementation),
-            &hex::encode(implementation),
-            LISTED,
-        ),
-        knobs.configs.judge(
-            "cca_config",
-            Some(&platform.config),
-            &hex::encode(&platform.config),
-            LISTED,
-        ),
-        knobs.personalizations.judge(
+        digest_lengths(realm, &knobs.digest_lengths),
+        listed_hex("cca_implementation", &knobs.implementations, Some(implementation)),
+        listed_hex("cca_config", &knobs.configs, Some(&platform.config)),
+        listed_hex(
             "cca_personalization",
-            Some(personalization),
-            &hex::encode(personalization),
-            LISTED,
+            &knobs.personalizations,
+            Some(&realm.personalization_value),
         ),
     ];
     let names = ["cca_signer", "cca_measurement"];
@@ -169,15 +143,14 @@ pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {
     checks
 }
 
-fn digest_lengths(realm: &RealmClaims, wanted: DigestLengths) -> Check {
+fn digest_lengths(realm: &RealmClaims, wanted: &Stated<DigestLengths>) -> Check {
     let hash = realm.hash_algorithm;
     let all = [&realm.initial_measurement].into_iter().chain(&realm.extensible_measurements);
     let lengths = all.map(Vec::len).collect::<Vec<_>>();
-    let fit = lengths.iter().all(|len| *len == hash.digest_len());
-    judge(
-        "cca_digest_lengths",
-        fit || wanted == DigestLengths::Unconstrained,
-        format!("RIM and REM of {lengths:?} bytes, {} has {}", hash.as_str(), hash.digest_len()),
-        "the realm manager (RMM) names another hash than it used; update it",
-    )
+    let detail =
+        format!("RIM and REM of {lengths:?} bytes, {} has {}", hash.as_str(), hash.digest_len());
+    let advice = "the realm manager (RMM) names another hash than it used; update it";
+    stated("cca_digest_lengths", wanted, detail, advice, |DigestLengths::OfTheNamedHash| {
+        lengths.iter().all(|len| *len == hash.digest_len())
+    })
 }

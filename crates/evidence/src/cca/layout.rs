@@ -1,6 +1,7 @@
 //! The two halves of a CCA token and their claims (RMM specification A7.2.3.1 and A7.2.3.2).
 
 use aws_lc_rs::digest;
+use serde::Deserialize;
 
 use crate::bytes::RootDigest;
 use crate::cose::anchor::Device;
@@ -17,11 +18,13 @@ pub const PLATFORM: i32 = 44234;
 pub const REALM: i32 = 44241;
 
 /// A spelling of the platform's claims.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum PlatformProfile {
     /// Since draft-ffm-rats-cca-token-00.
+    #[serde(rename = "tag:arm.com,2023:cca_platform#1.0.0")]
     V1,
     /// Before it.
+    #[serde(rename = "http://arm.com/CCA-SSD/1.0.0")]
     Legacy,
 }
 
@@ -40,11 +43,13 @@ impl PlatformProfile {
 }
 
 /// A spelling of the realm's claims: it fixes the form of the realm's key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum RealmProfile {
     /// The key is a COSE_Key.
+    #[serde(rename = "tag:arm.com,2023:realm#1.0.0")]
     V1,
     /// No profile claim; the key is a raw point.
+    #[serde(rename = "legacy")]
     Legacy,
 }
 
@@ -66,13 +71,16 @@ impl RealmProfile {
 }
 
 /// A hash by the name the IANA registry of hash function text names gives it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum HashAlgorithm {
     /// SHA-256.
+    #[serde(rename = "sha-256")]
     Sha256,
     /// SHA-384.
+    #[serde(rename = "sha-384")]
     Sha384,
     /// SHA-512.
+    #[serde(rename = "sha-512")]
     Sha512,
 }
 

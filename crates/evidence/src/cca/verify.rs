@@ -23,7 +23,7 @@ pub fn verify(bytes: &[u8], anchors: &[Anchor], at: Time) -> Result<Authentic<Fa
     // 2
     let (anchor, platform_algorithm) = signer(&platform_signed, anchors)?;
     // 3
-    if !holds("cca_device", anchor.devices.takes(&platform.device)) {
+    if !holds("cca_device", anchor.speaks_for(&platform.device)) {
         return Err(CcaRefusal::Device(hex::encode(platform.device.instance_id)));
     }
     // 4

@@ -13,7 +13,7 @@ use super::key::{Curve, EcKey, KeyError, LEN_MAX, MacKey};
 use super::vendor::{Algorithm, Signed, VendorCoseError};
 use crate::authentic::Check;
 use crate::bytes::{RootDigest, sha256};
-use crate::wanted::Wanted;
+use crate::profile::Stated;
 use crate::x509::Certificate;
 
 /// Most anchors tried for one token: each costs a signature check.
@@ -34,19 +34,24 @@ pub struct Anchor {
     /// The key.
     pub key: AnchorKey,
     /// Devices whose tokens it may have signed.
-    pub devices: Wanted<Device>,
+    pub devices: Stated<Vec<Device>>,
 }
 
 impl Anchor {
+    /// True if it may speak for that device.
+    pub(crate) fn speaks_for(&self, device: &Device) -> bool {
+        self.devices.value().is_none_or(|devices| devices.contains(device))
+    }
+
     /// What was stated about its devices.
     pub(crate) fn device_check(&self) -> Check {
         let name = "anchor_device";
         match self.devices {
-            Wanted::Unconstrained => Check::not_applicable(
+            Stated::Unconstrained => Check::not_applicable(
                 name,
                 "the anchor is taken for whatever device the token names",
             ),
-            Wanted::OneOf(_) => Check::passed(name, "the anchor is provisioned for this device"),
+            Stated::Value(_) => Check::passed(name, "the anchor is provisioned for this device"),
         }
     }
 }

@@ -1,113 +1,238 @@
-//! Knobs of a profile that only AWS attestation documents have, and their judgement. Every knob is stated; there is no default.
+//! What a profile states about AWS attestation documents, and the judgement. Enclaves and NitroTPM have knobs of their own,
+//! because their registers mean other things. Every knob is stated; what is left open is reported as not applicable.
 
 use std::collections::BTreeMap;
 
-use super::layout::{DocumentKind, Facts};
-use crate::authentic::Check;
-use crate::wanted::{Wanted, judge};
+use serde::Deserialize;
 
-/// What an enclave, or an instance with a NitroTPM, must be like.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use super::layout::Facts;
+use crate::authentic::Check;
+use crate::knob::{is_hex, judge, listed, listed_hex, stated, words};
+use crate::profile::{Section, Stated, Taken};
+
+/// Values of a register, hex.
+type Values = Stated<Vec<String>>;
+/// Values of registers by their index.
+type Others = Stated<BTreeMap<String, Vec<String>>>;
+
+/// What an enclave must be like.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Knobs {
-    /// Debugging allowed.
-    pub debug: bool,
-    /// Values of registers taken. Of an enclave: 0 image, 1 kernel and boot, 2 application, 3 IAM role, 4 instance, 8 signer.
-    /// Of a NitroTPM 0 and 1 are AWS's firmware, the same for everybody: 4 (with 12) or 7 say what was booted.
-    pub pcrs: BTreeMap<u8, Wanted<Vec<u8>>>,
-    /// Shortest nonce taken; none leaves it open, in words.
-    pub nonce_len_min: Option<usize>,
-    /// Oldest document taken; none leaves it open, in words.
-    pub age_secs_max: Option<u32>,
-    /// Regions taken.
-    pub regions: Wanted<String>,
+    /// Enclaves in debug mode.
+    pub debug: Taken,
+    /// The image.
+    pub pcr0: Values,
+    /// Its kernel and boot file system.
+    pub pcr1: Values,
+    /// Its application.
+    pub pcr2: Values,
+    /// The role of the instance.
+    pub pcr3: Values,
+    /// The instance.
+    pub pcr4: Values,
+    /// Who signed the image.
+    pub pcr8: Values,
+    /// Any other register.
+    pub other_pcrs: Others,
+    /// Shortest nonce.
+    pub nonce_bytes_minimum: Stated<u32>,
+    /// Oldest document.
+    pub age_seconds_maximum: Stated<u32>,
+    /// Regions.
+    pub regions: Stated<Vec<String>>,
+}
+
+/// What an instance with a NitroTPM must be like. PCR 0 and 1 are AWS's firmware, the same for everybody: 4 with 12, or 7, say
+/// what was booted.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TpmKnobs {
+    /// What was booted.
+    pub pcr4: Values,
+    /// Under which secure boot keys.
+    pub pcr7: Values,
+    /// With which command line.
+    pub pcr12: Values,
+    /// Any other register.
+    pub other_pcrs: Others,
+    /// Shortest nonce.
+    pub nonce_bytes_minimum: Stated<u32>,
+    /// Oldest document.
+    pub age_seconds_maximum: Stated<u32>,
+    /// Regions.
+    pub regions: Stated<Vec<String>>,
+}
+
+/// The registers a profile speaks of, the others, and what both kinds share.
+struct Common<'a> {
+    named: Vec<(u8, &'a Values)>,
+    others: &'a Others,
+    nonce_bytes_minimum: &'a Stated<u32>,
+    age_seconds_maximum: &'a Stated<u32>,
+    regions: &'a Stated<Vec<String>>,
 }
 
 impl Knobs {
-    /// The profile `forensic-2026-11`: what evidence says, with debugging refused; it admits nothing.
-    #[must_use]
-    pub fn forensic() -> Self {
-        let named = [0, 1, 2, 3, 4, 7, 8, 12];
-        Self {
-            debug: false,
-            pcrs: named.into_iter().map(|n| (n, Wanted::Unconstrained)).collect(),
-            nonce_len_min: None,
-            age_secs_max: None,
-            regions: Wanted::Unconstrained,
+    fn common(&self) -> Common<'_> {
+        Common {
+            named: vec![
+                (0, &self.pcr0),
+                (1, &self.pcr1),
+                (2, &self.pcr2),
+                (3, &self.pcr3),
+                (4, &self.pcr4),
+                (8, &self.pcr8),
+            ],
+            others: &self.other_pcrs,
+            nonce_bytes_minimum: &self.nonce_bytes_minimum,
+            age_seconds_maximum: &self.age_seconds_maximum,
+            regions: &self.regions,
         }
     }
+}
 
-    /// The profile `nitro-2026-11`: no debugging, a nonce of at least 32 bytes, made at most five minutes ago. Which image
-    /// (PCR 0 of an enclave, 4 and 12 or 7 of a NitroTPM) and which region are a domain's own to state.
-    #[must_use]
-    pub fn production_2026_11() -> Self {
-        Self { nonce_len_min: Some(32), age_secs_max: Some(300), ..Self::forensic() }
+impl TpmKnobs {
+    fn common(&self) -> Common<'_> {
+        Common {
+            named: vec![(4, &self.pcr4), (7, &self.pcr7), (12, &self.pcr12)],
+            others: &self.other_pcrs,
+            nonce_bytes_minimum: &self.nonce_bytes_minimum,
+            age_seconds_maximum: &self.age_seconds_maximum,
+            regions: &self.regions,
+        }
+    }
+}
+
+impl Section for Knobs {
+    const KIND: &'static str = "nitro";
+
+    fn possible(&self) -> Result<(), (String, &'static str)> {
+        self.common().possible()
     }
 
-    /// Every knob in words, a line each: what a profile's digest covers and what people are shown.
-    #[must_use]
-    pub fn words(&self) -> Vec<String> {
-        let open = || "unconstrained".to_owned();
-        let mut words =
-            vec![format!("debugging: {}", if self.debug { "taken" } else { "refused" })];
-        words.extend(self.pcrs.iter().map(|(n, w)| format!("PCR {n}: {}", w.hex_words())));
-        let nonce = self.nonce_len_min.map_or_else(open, |n| format!("at least {n} bytes"));
-        let age = self.age_secs_max.map_or_else(open, |n| format!("at most {n} seconds"));
-        words.push("every other PCR: unconstrained".to_owned());
-        words.push(format!("nonce: {nonce}"));
-        words.push(format!("age: {age}"));
-        words.push(format!("regions: {}", self.regions.words(String::clone)));
+    fn words(&self) -> Vec<String> {
+        let mut words = vec![format!("debugging: {}", self.debug.as_str())];
+        words.extend(self.common().words());
         words
     }
 }
 
-/// Judges what only these documents have; every knob gives a check.
-#[must_use]
-pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {
-    let mut checks = vec![debug(facts, knobs)];
-    for (index, wanted) in &knobs.pcrs {
-        if let Wanted::OneOf(_) = wanted {
-            let value = facts.pcrs.get(index);
-            let shown = value.map_or_else(|| "absent".to_owned(), hex::encode);
-            let advice =
-                "it is not on the list: another image, role, instance or signer than wanted";
-            checks.push(wanted.judge(
-                "nitro_pcr",
-                value,
-                &format!("PCR {index} is {shown}"),
-                advice,
+impl Section for TpmKnobs {
+    const KIND: &'static str = "nitrotpm";
+
+    fn possible(&self) -> Result<(), (String, &'static str)> {
+        self.common().possible()
+    }
+
+    fn words(&self) -> Vec<String> {
+        self.common().words()
+    }
+}
+
+impl Common<'_> {
+    fn possible(&self) -> Result<(), (String, &'static str)> {
+        let digits = "a register's value is not 96 lower-case hex digits";
+        for (index, values) in &self.named {
+            if !is_hex(values, &[48]) {
+                return Err((format!("pcr{index}"), digits));
+            }
+        }
+        for (index, values) in self.others.value().into_iter().flatten() {
+            let number = index.parse::<u8>().ok().filter(|n| *n < 32 && n.to_string() == *index);
+            if number.is_none_or(|n| self.named.iter().any(|(named, _)| *named == n)) {
+                return Err((
+                    format!("other-pcrs.{index}"),
+                    "is no index from 0 to 31, or has a knob of its own",
+                ));
+            }
+            if !is_hex(&Stated::Value(values.clone()), &[48]) {
+                return Err((format!("other-pcrs.{index}"), digits));
+            }
+        }
+        if self.nonce_bytes_minimum.value().is_some_and(|n| *n > 512) {
+            return Err((
+                "nonce-bytes-minimum".to_owned(),
+                "no document holds more than 512 bytes",
             ));
         }
+        Ok(())
     }
-    if let Some(least) = knobs.nonce_len_min {
+
+    fn words(&self) -> Vec<String> {
+        let mut all =
+            self.named.iter().map(|(n, v)| format!("PCR {n}: {}", words(v))).collect::<Vec<_>>();
+        let one = |(n, v): (&String, &Vec<String>)| format!("{n} {}", v.join(" or "));
+        let others = |o: &BTreeMap<_, _>| o.iter().map(one).collect::<Vec<_>>().join(", ");
+        let number = |n: &Stated<u32>| n.words(u32::to_string);
+        all.extend([
+            format!("every other PCR: {}", self.others.words(others)),
+            format!("nonce, bytes at least: {}", number(self.nonce_bytes_minimum)),
+            format!("age, seconds at most: {}", number(self.age_seconds_maximum)),
+            format!("regions: {}", words(self.regions)),
+        ]);
+        all
+    }
+
+    fn appraise(&self, facts: &Facts) -> Vec<Check> {
+        const PCR: &str = "nitro_pcr";
+        let mut checks = Vec::new();
+        for (index, values) in &self.named {
+            if values.value().is_some() {
+                checks.push(listed_hex(PCR, values, facts.pcr(*index)));
+            }
+        }
+        for (index, values) in self.others.value().into_iter().flatten() {
+            let seen = index.parse::<u8>().ok().and_then(|n| facts.pcr(n));
+            checks.push(listed_hex(PCR, &Stated::Value(values.clone()), seen));
+        }
+        if checks.is_empty() {
+            checks.push(Check::not_applicable(PCR, "the profile leaves every register open"));
+        }
         let len = facts.nonce.as_ref().map_or(0, Vec::len);
-        let advice = "ask for a document over a random nonce of that length";
-        checks.push(judge(
-            "nitro_nonce",
-            len >= least,
-            format!("{len} bytes, at least {least}"),
-            advice,
-        ));
-    }
-    if let Some(most) = knobs.age_secs_max {
         let age = facts.age_secs;
-        let fresh = (0..=i64::from(most)).contains(&age);
-        let detail = format!("made {age} seconds before, 0 to {most} taken");
-        checks.push(judge("nitro_age", fresh, detail, "ask for a fresh document"));
+        let region = Some(&facts.region).filter(|r| !r.is_empty());
+        checks.extend([
+            stated(
+                "nitro_challenge",
+                self.nonce_bytes_minimum,
+                format!("nonce of {len} bytes"),
+                "ask for a document over a longer random nonce",
+                |least| u32::try_from(len).unwrap_or(u32::MAX) >= *least,
+            ),
+            stated(
+                "nitro_age",
+                self.age_seconds_maximum,
+                format!("made {age} seconds before"),
+                "ask for a fresh document",
+                |most| (0..=i64::from(*most)).contains(&age),
+            ),
+            listed("nitro_region", self.regions, region, &facts.region),
+        ]);
+        checks
     }
-    let known = Some(&facts.region).filter(|r| !r.is_empty());
-    let advice = "it is not on the list: run it where the profile says";
-    checks.push(knobs.regions.judge("nitro_region", known, &facts.region, advice));
+}
+
+/// Judges an enclave's document; every knob gives a check.
+#[must_use]
+pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {
+    let debug = facts.debug();
+    let detail = if debug {
+        "PCR 0, 1 or 2 is zero, which only debug mode leaves so"
+    } else {
+        "PCR 0, 1 and 2 are not zero"
+    };
+    let advice = "start the enclave without --debug-mode";
+    let mut checks =
+        vec![judge("nitro_debug", knobs.debug == Taken::Taken || !debug, detail, advice)];
+    checks.extend(knobs.common().appraise(facts));
     checks
 }
 
-fn debug(facts: &Facts, knobs: &Knobs) -> Check {
-    const NAME: &str = "nitro_debug";
-    if facts.kind == DocumentKind::Tpm {
-        return Check::not_applicable(NAME, "a NitroTPM has no debug mode");
-    }
-    if !facts.debug() {
-        return Check::passed(NAME, "PCR 0, 1 and 2 are not zero");
-    }
-    let detail = "PCR 0, 1 or 2 is zero, which only debug mode leaves so";
-    judge(NAME, knobs.debug, detail, "start the enclave without --debug-mode")
+/// Judges a NitroTPM's document; every knob gives a check.
+#[must_use]
+pub fn appraise_tpm(facts: &Facts, knobs: &TpmKnobs) -> Vec<Check> {
+    let mut checks = vec![Check::not_applicable("nitro_debug", "a NitroTPM has no debug mode")];
+    checks.extend(knobs.common().appraise(facts));
+    checks
 }

@@ -1,5 +1,7 @@
 //! The claims of a PSA token and their keys in each profile (RFC 9783 section 4, table 1 of section 4.6).
 
+use serde::Deserialize;
+
 use crate::bytes::RootDigest;
 use crate::cose::anchor::Device;
 use crate::cose::vendor::{Algorithm, Signed};
@@ -10,13 +12,16 @@ pub const TOKEN_MAX: usize = 64 * 1024;
 pub const COMPONENTS_MAX: usize = 64;
 
 /// A spelling of the claims.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Profile {
     /// RFC 9783.
+    #[serde(rename = "tag:psacertified.org,2023:psa#tfm")]
     Tfm,
     /// The drafts before it.
+    #[serde(rename = "http://arm.com/psa/2.0.0")]
     V2,
     /// Before that, with keys of the private range.
+    #[serde(rename = "PSA_IOT_PROFILE_1")]
     Legacy,
 }
 
@@ -89,7 +94,8 @@ pub(super) struct Keys {
 pub struct Lifecycle(u16);
 
 /// What the high byte says. CCA platforms have the same states.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LifecycleState {
     /// Must not occur in a device.
     Unknown,

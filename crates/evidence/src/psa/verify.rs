@@ -22,7 +22,7 @@ pub fn verify(bytes: &[u8], anchors: &[Anchor], at: Time) -> Result<Authentic<Fa
     // 2
     let (anchor, algorithm) = signer(&signed, anchors)?;
     // 3
-    if !holds("psa_device", anchor.devices.takes(&claims.device)) {
+    if !holds("psa_device", anchor.speaks_for(&claims.device)) {
         return Err(PsaRefusal::Device(hex::encode(claims.device.instance_id)));
     }
     let root = anchor.key.digest();

@@ -7,7 +7,7 @@ use evidence::android::{
     appraise,
 };
 use evidence::controls::without;
-use evidence::wanted::Wanted;
+use evidence::profile::{Section, Stated};
 use evidence::x509::path::PathError;
 use evidence::{Authentic, Outcome, Time};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyUsagePurpose};
@@ -15,6 +15,9 @@ use serde_json::json;
 
 use crate::folders::{self, Folder, time};
 use crate::pki::{self, Pki};
+use crate::profiles::{FORENSIC, demands_every_knob, impossible, shipped};
+
+const PRODUCTION: &str = "android-key-2026-11";
 
 const OID: [u64; 10] = [1, 3, 6, 1, 4, 1, 11129, 2, 1, 17];
 
@@ -42,7 +45,7 @@ fn every_captured_android_chain_is_judged_as_it_was_established() {
         let skipped = facts.checks().iter().filter(|c| c.outcome == Outcome::Skipped);
         assert_eq!(skipped.map(|c| c.name).collect::<Vec<_>>(), ["revocation"], "{id}");
         let facts = facts.facts();
-        assert!(failed(facts, &Knobs::forensic()).is_empty(), "{id}");
+        assert!(failed(facts, &shipped(FORENSIC)).is_empty(), "{id}");
         let d = &facts.description;
         let root = d.hardware.root_of_trust.as_ref().unwrap();
         let boot_hash = root.verified_boot_hash.as_ref().map(hex::encode);
@@ -418,7 +421,7 @@ fn versions_and_tags_never_seen_and_tags_that_occur_twice_are_refused_by_number(
 fn every_knob_about_android_refuses_what_it_is_about_and_nothing_else() {
     let good = Description::good;
     let facts = |d: Description| Facts { revocation_checked: true, ..described(&d).unwrap() };
-    let production = Knobs::production_2026_11();
+    let production = shipped::<Knobs>(PRODUCTION);
     assert!(failed(&facts(good()), &production).is_empty());
     let boot = |locked, state| good().hardware(3, tagged(704, &root_of_trust(locked, state)));
     let mut elsewhere = good();
@@ -426,7 +429,7 @@ fn every_knob_about_android_refuses_what_it_is_about_and_nothing_else() {
     elsewhere.software.push(root);
     let stale = facts(good().hardware(5, tagged(706, &integer(202_510))));
     let unknown = Facts { revocation_checked: false, ..facts(good()) };
-    let keys = Knobs { boot_keys: Wanted::OneOf(vec![vec![9; 32]]), ..production.clone() };
+    let keys = Knobs { boot_keys: Stated::Value(vec![hex::encode([9; 32])]), ..production.clone() };
     let cases = [
         (facts(good().head(1, enumerated(0))), &production, "android_level"),
         (facts(good().head(3, enumerated(0))), &production, "android_level"),
@@ -446,6 +449,21 @@ fn every_knob_about_android_refuses_what_it_is_about_and_nothing_else() {
         assert!(without(name, || failed(&facts, knobs)).is_empty(), "{name}");
     }
     let open = described(&good().hardware(5, tagged(706, &integer(1)))).unwrap();
-    assert!(failed(&open, &Knobs::forensic()).is_empty());
-    assert_eq!([Knobs::forensic(), production].map(|k| k.words().len()), [7, 7]);
+    assert!(failed(&open, &shipped(FORENSIC)).is_empty());
+}
+
+#[test]
+fn a_profile_states_every_knob_about_android_and_demands_nothing_impossible() {
+    for name in [FORENSIC, PRODUCTION] {
+        demands_every_knob::<Knobs>(name);
+        assert_eq!(shipped::<Knobs>(name).words().len(), 7);
+    }
+    for (knob, line) in [
+        ("security-levels", "security-levels = []"),
+        ("boot-states", "boot-states = []"),
+        ("os-patch-level-minimum", "os-patch-level-minimum = 2025"),
+        ("os-patch-level-minimum", "os-patch-level-minimum = 202513"),
+    ] {
+        impossible::<Knobs>(knob, line);
+    }
 }

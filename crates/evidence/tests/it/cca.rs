@@ -9,13 +9,16 @@ use evidence::controls::without;
 use evidence::cose::anchor::{Anchor, AnchorError, AnchorKey, Device};
 use evidence::cose::key::{Curve, KeyError};
 use evidence::cose::vendor::VendorCoseError;
-use evidence::wanted::Wanted;
+use evidence::profile::{Section, Stated};
 use evidence::{Authentic, Outcome, Time};
 use serde_json::{Value, json};
 
 use crate::folders::{self, Folder};
 use crate::mint::{Bytes, Claims, Signer, array, bytes, int, map, tag, text};
+use crate::profiles::{FORENSIC, demands_every_knob, impossible, shipped};
 use crate::psa::components;
+
+const PRODUCTION: &str = "cca-2026-11";
 
 const NOW: Time = Time::from_unix(1_780_000_000);
 
@@ -24,7 +27,7 @@ fn verify(token: &[u8], anchors: &[Anchor]) -> Result<Authentic<Facts>, CcaRefus
 }
 
 fn anchor(folder: &Folder) -> Anchor {
-    Anchor { key: AnchorKey::read(&folder.anchor()).unwrap(), devices: Wanted::Unconstrained }
+    Anchor { key: AnchorKey::read(&folder.anchor()).unwrap(), devices: Stated::Unconstrained }
 }
 
 fn failed(facts: &Facts, knobs: &Knobs) -> Vec<&'static str> {
@@ -54,7 +57,7 @@ fn every_captured_cca_token_is_judged_as_it_was_established() {
                 assert!(reason.starts_with(class(&refusal)), "{id}: {reason}, got {refusal}");
             }
             Ok(facts) => {
-                let accepted = failed(facts.facts(), &Knobs::forensic()).is_empty();
+                let accepted = failed(facts.facts(), &shipped(FORENSIC)).is_empty();
                 assert_eq!(accepted, expected["verdict"] == "valid", "{id}");
                 fields(id, expected, facts.facts());
             }
@@ -180,12 +183,12 @@ fn pair(platform: &[u8], realm: &[u8]) -> Bytes {
 fn a_token_of_our_own_making_is_taken_in_both_forms_of_the_realms_key() {
     let w = World::new();
     let facts = w.verify(&w.platform_claims(), &w.realm_claims()).unwrap();
-    assert!(failed(facts.facts(), &Knobs::production_2026_11()).is_empty());
+    assert!(failed(facts.facts(), &shipped(PRODUCTION)).is_empty());
     let raw = w.realm_claims().without(265).set(44237, bytes(w.realm.point()));
     let named = w.platform_claims().set(10, bytes(&HashAlgorithm::Sha512.of(w.realm.point())));
     let facts = w.verify(&named, &raw).unwrap();
     assert_eq!(facts.facts().realm.profile, RealmProfile::Legacy);
-    assert_eq!(failed(facts.facts(), &Knobs::production_2026_11()), ["cca_realm_profile"]);
+    assert_eq!(failed(facts.facts(), &shipped(PRODUCTION)), ["cca_realm_profile"]);
     // The profile fixes the form: a point is no COSE_Key, and the other way round.
     let point = w.realm_claims().set(44237, bytes(w.realm.point()));
     assert_eq!(w.realm(&point).unwrap_err(), CcaRefusal::RealmKey(KeyError::Form));
@@ -274,7 +277,7 @@ fn a_platform_key_speaks_only_for_the_platform_it_is_provisioned_for() {
     let token = w.token(&w.platform_claims(), &w.realm_claims());
     let device = Device { implementation_id: [2; 32], instance_id: [1; 33] };
     let other = Device { instance_id: [2; 33], ..device.clone() };
-    let with = |devices| [Anchor { devices: Wanted::OneOf(devices), ..w.platform.anchor() }];
+    let with = |devices| [Anchor { devices: Stated::Value(devices), ..w.platform.anchor() }];
     assert!(verify(&token, &with(vec![device])).is_ok());
     let attack = || verify(&token, &with(vec![other.clone()]));
     assert!(matches!(attack(), Err(CcaRefusal::Device(_))));
@@ -406,12 +409,12 @@ fn every_knob_about_cca_refuses_what_it_is_about_and_nothing_else() {
         w.realm(&w.realm_claims().set(key, value)).unwrap().facts().clone()
     };
     let knobs = |change: fn(&mut Knobs)| {
-        let mut knobs = Knobs::production_2026_11();
+        let mut knobs = shipped::<Knobs>(PRODUCTION);
         change(&mut knobs);
         knobs
     };
-    let production = Knobs::production_2026_11();
-    let other = || Wanted::OneOf(vec![vec![9; 32]]);
+    let production = shipped::<Knobs>(PRODUCTION);
+    let other = || Stated::Value(vec![hex::encode([9; 32])]);
     let cases = [
         (platform(2395, int(0x4000)), production.clone(), "cca_lifecycle"),
         (platform(2395, int(0x5000)), production.clone(), "cca_lifecycle"),
@@ -428,7 +431,7 @@ fn every_knob_about_cca_refuses_what_it_is_about_and_nothing_else() {
         (good.clone(), knobs(|k| k.hashes = vec![HashAlgorithm::Sha512]), "cca_hash"),
         (
             good.clone(),
-            knobs(|k| k.implementations = Wanted::OneOf(vec![[9; 32]])),
+            knobs(|k| k.implementations = Stated::Value(vec![hex::encode([9; 32])])),
             "cca_implementation",
         ),
         (good.clone(), Knobs { configs: other(), ..production.clone() }, "cca_config"),
@@ -436,7 +439,7 @@ fn every_knob_about_cca_refuses_what_it_is_about_and_nothing_else() {
         (good.clone(), Knobs { measurements: other(), ..production.clone() }, "cca_measurement"),
         (
             good.clone(),
-            knobs(|k| k.personalizations = Wanted::OneOf(vec![[9; 64]])),
+            knobs(|k| k.personalizations = Stated::Value(vec![hex::encode([9; 64])])),
             "cca_personalization",
         ),
     ];
@@ -449,12 +452,31 @@ fn every_knob_about_cca_refuses_what_it_is_about_and_nothing_else() {
     let legacy = w.verify(&named, &raw).unwrap().facts().clone();
     assert!(without("cca_realm_profile", || failed(&legacy, &production)).is_empty());
     let wanted = knobs(|k| {
-        k.implementations = Wanted::OneOf(vec![[2; 32]]);
-        k.configs = Wanted::OneOf(vec![b"config".to_vec()]);
-        k.signers = Wanted::OneOf(vec![vec![4; 32]]);
-        k.measurements = Wanted::OneOf(vec![vec![3; 32]]);
-        k.personalizations = Wanted::OneOf(vec![[7; 64]]);
+        k.implementations = Stated::Value(vec![hex::encode([2; 32])]);
+        k.configs = Stated::Value(vec![hex::encode("config")]);
+        k.signers = Stated::Value(vec![hex::encode([4; 32])]);
+        k.measurements = Stated::Value(vec![hex::encode([3; 32])]);
+        k.personalizations = Stated::Value(vec![hex::encode([7; 64])]);
     });
     assert!(failed(&good, &wanted).is_empty());
-    assert_eq!([Knobs::forensic(), wanted].map(|k| k.words().len()), [11, 11]);
+}
+
+#[test]
+fn a_profile_states_every_knob_about_cca_and_demands_nothing_impossible() {
+    for name in [FORENSIC, PRODUCTION] {
+        demands_every_knob::<Knobs>(name);
+        assert_eq!(shipped::<Knobs>(name).words().len(), 11);
+    }
+    for (knob, line) in [
+        ("lifecycles", "lifecycles = []"),
+        ("profiles", "platform-profiles = []"),
+        ("profiles", "realm-profiles = []"),
+        ("hashes", "hashes = []"),
+        ("implementations", "implementations = [\"aa\"]"),
+        ("personalizations", "personalizations = [\"aa\"]"),
+        ("signers", "signers = [\"AA\"]"),
+        ("measurements", "measurements = [\"\"]"),
+    ] {
+        impossible::<Knobs>(knob, line);
+    }
 }

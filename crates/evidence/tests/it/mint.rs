@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{
 };
 use evidence::cose::anchor::{Anchor, AnchorKey};
 use evidence::cose::key::{Curve, EcKey};
-use evidence::wanted::Wanted;
+use evidence::profile::Stated;
 
 pub type Bytes = Vec<u8>;
 
@@ -122,7 +122,7 @@ impl Signer {
     }
 
     pub fn anchor(&self) -> Anchor {
-        Anchor { key: AnchorKey::Ec(self.key()), devices: Wanted::Unconstrained }
+        Anchor { key: AnchorKey::Ec(self.key()), devices: Stated::Unconstrained }
     }
 
     pub fn algorithm(&self) -> i64 {

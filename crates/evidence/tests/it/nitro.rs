@@ -1,12 +1,15 @@
 //! AWS attestation documents: agreement with every captured case, every byte of a genuine one, and the ends of its windows.
 
 use evidence::controls::without;
-use evidence::nitro::{self, DocumentKind, Facts, Knobs, NitroRefusal, PINNED_ROOTS, appraise};
+use evidence::nitro::{
+    self, DocumentKind, Facts, NitroRefusal, PINNED_ROOTS, appraise, appraise_tpm,
+};
 use evidence::x509::path::PathError;
-use evidence::{Authentic, Outcome, Time};
+use evidence::{Authentic, Check, Outcome, Time};
 use serde_json::{Value, json};
 
 use crate::folders::{self, Folder, time};
+use crate::profiles::{FORENSIC, shipped};
 
 const GENUINE: [&str; 3] =
     ["nitro/veracruz-2022-11", "nitro/dstack-2025-12", "nitrotpm/vaportpm-with-quote"];
@@ -21,6 +24,14 @@ fn kind(folder: &Folder) -> DocumentKind {
 
 fn verify(folder: &Folder, at: Time) -> Result<Authentic<Facts>, NitroRefusal> {
     nitro::verify(&folder.read("document.cbor"), kind(folder), &PINNED_ROOTS, at)
+}
+
+/// Under the default policy of captured evidence.
+fn judged(facts: &Facts) -> Vec<Check> {
+    match facts.kind {
+        DocumentKind::Enclave => appraise(facts, &shipped(FORENSIC)),
+        DocumentKind::Tpm => appraise_tpm(facts, &shipped(FORENSIC)),
+    }
 }
 
 fn both_kinds() -> Vec<Folder> {
@@ -49,7 +60,7 @@ fn every_captured_attestation_document_is_judged_as_it_was_established() {
         assert_eq!(json!(got.is_ok()), expected["authentic"], "{id}: {:?}", got.err());
         match got {
             Ok(facts) => {
-                let checks = appraise(facts.facts(), &Knobs::forensic());
+                let checks = judged(facts.facts());
                 let failed = checks.iter().filter(|c| c.outcome == Outcome::Failed);
                 let failed = failed.map(|c| c.name).collect::<Vec<_>>();
                 let debug = expected["reason"].as_str().is_some_and(|r| r.starts_with("debug"));
@@ -187,8 +198,7 @@ fn a_document_under_a_root_that_is_not_pinned_is_refused() {
 fn a_debug_enclave_is_authentic_and_refused() {
     let Some(folder) = folders::one("nitro/evervault-debug-2022-10") else { return };
     let facts = verify(&folder, folder.at()).unwrap();
-    let failed =
-        || appraise(facts.facts(), &Knobs::forensic()).iter().any(|c| c.outcome == Outcome::Failed);
+    let failed = || judged(facts.facts()).iter().any(|c| c.outcome == Outcome::Failed);
     assert!(failed());
     assert!(!without("nitro_debug", failed));
     // One zero register of the three is enough: it identifies nothing.

@@ -3,16 +3,21 @@
 use evidence::cbor::members::MemberError;
 use evidence::cbor::vendor::VendorCborError;
 use evidence::controls::without;
-use evidence::nitro::{self, DocumentKind, Facts, Knobs, NitroRefusal, appraise};
-use evidence::wanted::Wanted;
+use evidence::nitro::{
+    self, DocumentKind, Facts, Knobs, NitroRefusal, TpmKnobs, appraise, appraise_tpm,
+};
+use evidence::profile::Section;
 use evidence::x509::path::PathError;
 use evidence::x509::usage::UsageError;
-use evidence::{Authentic, Outcome, Time};
+use evidence::{Authentic, Check, Outcome, Time};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyUsagePurpose};
 
 use crate::folders::time;
 use crate::mint::{Bytes, Claims, NULL, array, bytes, header, int, map, tag, text};
 use crate::pki::{self, Pki};
+use crate::profiles::{FORENSIC, changed, demands_every_knob, impossible, shipped};
+
+const PRODUCTION: &str = "nitro-2026-11";
 
 fn now() -> Time {
     time("2026-06-01T00:00:00Z")
@@ -413,48 +418,98 @@ fn a_leaf_on_another_curve_is_refused() {
     assert!(matches!(refused, NitroRefusal::Key(_)), "{refused}");
 }
 
+/// The names of the checks that failed.
+fn failed(checks: &[Check]) -> Vec<&'static str> {
+    checks.iter().filter(|c| c.outcome == Outcome::Failed).map(|c| c.name).collect()
+}
+
 #[test]
-fn every_knob_refuses_what_it_is_about_and_nothing_else() {
+fn every_knob_about_enclaves_refuses_what_it_is_about_and_nothing_else() {
     let pki = pki();
     let verified = signed(&pki, &claims(&pki)).unwrap();
-    let good = verified.facts();
-    let failed = |facts: &Facts, knobs: &Knobs| {
-        let checks = appraise(facts, knobs);
-        checks.iter().filter(|c| c.outcome == Outcome::Failed).map(|c| c.name).collect::<Vec<_>>()
-    };
-    let production = Knobs::production_2026_11();
-    let fresh = Facts { age_secs: 300, ..good.clone() };
+    let fresh = Facts { age_secs: 300, ..verified.facts().clone() };
+    let failed = |facts: &Facts, knobs: &Knobs| failed(&appraise(facts, knobs));
+    let production = shipped::<Knobs>(PRODUCTION);
     assert!(failed(&fresh, &production).is_empty());
-    let with = |index, value: Wanted<Vec<u8>>| {
-        let mut knobs = production.clone();
-        knobs.pcrs.insert(index, value);
-        knobs
+    let with = |knob: &str, line: &str| changed::<Knobs>(PRODUCTION, &[(knob, line)]).unwrap();
+    let hex = |byte: u8| hex::encode([byte; 48]);
+    let pcr = |index: u8, byte: u8| {
+        let knob = format!("pcr{index}");
+        with(&knob, &format!("{knob} = [\"{}\"]", hex(byte)))
     };
-    let region =
-        |r: &str| Knobs { regions: Wanted::OneOf(vec![r.to_owned()]), ..production.clone() };
-    let cases = [
+    let other = |index: u8, byte: u8| {
+        with("other-pcrs", &format!("other-pcrs = {{ {index} = [\"{}\"] }}", hex(byte)))
+    };
+    let region = |r: &str| with("regions", &format!("regions = [\"eu-west-1\", \"{r}\"]"));
+    let mut cases = vec![
         (Facts { age_secs: 301, ..fresh.clone() }, production.clone(), "nitro_age"),
         (Facts { age_secs: -1, ..fresh.clone() }, production.clone(), "nitro_age"),
-        (Facts { nonce: None, ..fresh.clone() }, production.clone(), "nitro_nonce"),
-        (Facts { nonce: Some(vec![1; 31]), ..fresh.clone() }, production.clone(), "nitro_nonce"),
-        (fresh.clone(), with(0, Wanted::OneOf(vec![vec![7; 48]])), "nitro_pcr"),
-        (fresh.clone(), with(0, Wanted::OneOf(Vec::new())), "nitro_pcr"),
-        (fresh.clone(), with(31, Wanted::OneOf(vec![vec![7; 48]])), "nitro_pcr"),
+        (Facts { nonce: None, ..fresh.clone() }, production.clone(), "nitro_challenge"),
+        (
+            Facts { nonce: Some(vec![1; 31]), ..fresh.clone() },
+            production.clone(),
+            "nitro_challenge",
+        ),
+        (fresh.clone(), with("pcr0", "pcr0 = []"), "nitro_pcr"),
+        (fresh.clone(), other(5, 7), "nitro_pcr"),
+        (fresh.clone(), other(31, 7), "nitro_pcr"),
         (fresh.clone(), region("eu-central-2"), "nitro_region"),
         (Facts { region: String::new(), ..fresh.clone() }, region("eu-central-1"), "nitro_region"),
     ];
+    for index in [0, 1, 2, 3, 4, 8] {
+        cases.push((fresh.clone(), pcr(index, 0xee), "nitro_pcr"));
+        assert!(failed(&fresh, &pcr(index, index + 1)).is_empty(), "PCR {index}");
+    }
     for (facts, knobs, name) in cases {
         assert_eq!(failed(&facts, &knobs), [name]);
         assert!(without(name, || failed(&facts, &knobs)).is_empty(), "{name}");
     }
-    assert!(failed(&fresh, &with(0, Wanted::OneOf(vec![vec![1; 48]]))).is_empty());
+    assert!(failed(&fresh, &other(5, 6)).is_empty());
     assert!(failed(&fresh, &region("eu-central-1")).is_empty());
-    // Forensic says what there is; both profiles state every knob in words.
-    assert!(
-        failed(&Facts { age_secs: 1 << 40, nonce: None, ..good.clone() }, &Knobs::forensic())
-            .is_empty()
-    );
-    for knobs in [Knobs::forensic(), production] {
-        assert_eq!(knobs.words().len(), 13);
+    let old = Facts { age_secs: 1 << 40, nonce: None, ..fresh };
+    assert!(failed(&old, &shipped(FORENSIC)).is_empty());
+}
+
+#[test]
+fn every_knob_about_nitrotpm_refuses_what_it_is_about_and_nothing_else() {
+    let pki = pki();
+    let claims = claims(&pki).without("pcrs").set("nitrotpm_pcrs", pcrs(24));
+    let document = pki.leaf.sign1(&header(-35), &claims.write());
+    let verified = nitro::verify(&document, DocumentKind::Tpm, &[pki.root], now()).unwrap();
+    let facts = Facts { age_secs: 0, ..verified.facts().clone() };
+    let failed = |knobs: &TpmKnobs| failed(&appraise_tpm(&facts, knobs));
+    assert!(failed(&shipped(PRODUCTION)).is_empty());
+    for index in [4u8, 7, 12] {
+        let knob = format!("pcr{index}");
+        let with = |byte: u8| {
+            let line = format!("{knob} = [\"{}\"]", hex::encode([byte; 48]));
+            changed::<TpmKnobs>(PRODUCTION, &[(&knob, &line)]).unwrap()
+        };
+        assert!(failed(&with(index + 1)).is_empty());
+        assert_eq!(failed(&with(0xee)), ["nitro_pcr"]);
+        assert!(without("nitro_pcr", || failed(&with(0xee))).is_empty());
     }
+}
+
+#[test]
+fn a_profile_states_every_knob_about_documents_and_demands_nothing_impossible() {
+    for name in [FORENSIC, PRODUCTION] {
+        demands_every_knob::<Knobs>(name);
+        demands_every_knob::<TpmKnobs>(name);
+        assert_eq!(shipped::<Knobs>(name).words().len(), 11);
+        assert_eq!(shipped::<TpmKnobs>(name).words().len(), 7);
+    }
+    let zero = "0".repeat(96);
+    for (knob, line) in [
+        ("pcr0", "pcr0 = [\"AB\"]".to_owned()),
+        ("pcr8", format!("pcr8 = [\"{}\"]", "A".repeat(96))),
+        ("other-pcrs", format!("other-pcrs = {{ 32 = [\"{zero}\"] }}")),
+        ("other-pcrs", format!("other-pcrs = {{ 05 = [\"{zero}\"] }}")),
+        ("other-pcrs", format!("other-pcrs = {{ 4 = [\"{zero}\"] }}")),
+        ("other-pcrs", "other-pcrs = { 5 = [\"\"] }".to_owned()),
+        ("nonce-bytes-minimum", "nonce-bytes-minimum = 513".to_owned()),
+    ] {
+        impossible::<Knobs>(knob, &line);
+    }
+    impossible::<TpmKnobs>("pcr7", "pcr7 = [\"00\"]");
 }

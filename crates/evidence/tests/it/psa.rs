@@ -6,14 +6,17 @@ use evidence::controls::without;
 use evidence::cose::anchor::{Anchor, AnchorError, AnchorKey, Device};
 use evidence::cose::key::{Curve, MacKey};
 use evidence::cose::vendor::{Algorithm, VendorCoseError};
+use evidence::profile::{Section, Stated};
 use evidence::psa::layout::{LifecycleState, SwComponent};
 use evidence::psa::{self, Facts, Knobs, Profile, PsaRefusal, appraise};
-use evidence::wanted::Wanted;
 use evidence::{Authentic, Outcome, Time};
 use serde_json::{Value, json};
 
 use crate::folders;
 use crate::mint::{Bytes, Claims, NULL, Signer, array, bytes, int, mac0, map, tag, text};
+use crate::profiles::{FORENSIC, demands_every_knob, impossible, shipped};
+
+const PRODUCTION: &str = "psa-2026-11";
 
 const NOW: Time = Time::from_unix(1_780_000_000);
 
@@ -22,7 +25,7 @@ fn verify(token: &[u8], anchors: &[Anchor]) -> Result<Authentic<Facts>, PsaRefus
 }
 
 fn anchor(file: &[u8]) -> Anchor {
-    Anchor { key: AnchorKey::read(file).unwrap(), devices: Wanted::Unconstrained }
+    Anchor { key: AnchorKey::read(file).unwrap(), devices: Stated::Unconstrained }
 }
 
 fn failed(facts: &Facts, knobs: &Knobs) -> Vec<&'static str> {
@@ -48,7 +51,7 @@ fn every_captured_psa_token_is_judged_as_it_was_established() {
             }
             Ok(facts) => facts.facts().clone(),
         };
-        let accepted = failed(&facts, &Knobs::forensic()).is_empty();
+        let accepted = failed(&facts, &shipped(FORENSIC)).is_empty();
         assert_eq!(accepted, expected["verdict"] == "valid", "{id}");
         let c = &facts.claims;
         for (name, got) in [
@@ -326,12 +329,12 @@ fn a_mac_is_named_and_refused_unless_its_secret_is_given() {
     assert!(refused.to_string().contains("HMAC 256/256"), "{refused}");
     let mac = Anchor {
         key: AnchorKey::Mac(MacKey::new(secret.to_vec()).unwrap()),
-        devices: Wanted::Unconstrained,
+        devices: Stated::Unconstrained,
     };
     let facts = verify(&token, &[ec, mac]).unwrap();
     assert_eq!((facts.facts().tag, facts.facts().algorithm), (17, Algorithm::Hmac256));
-    assert!(failed(facts.facts(), &Knobs::forensic()).is_empty());
-    assert_eq!(failed(facts.facts(), &Knobs::production_2026_11()), ["psa_mac"]);
+    assert!(failed(facts.facts(), &shipped(FORENSIC)).is_empty());
+    assert_eq!(failed(facts.facts(), &shipped(PRODUCTION)), ["psa_mac"]);
 }
 
 #[test]
@@ -340,7 +343,7 @@ fn a_key_speaks_only_for_the_device_it_is_provisioned_for() {
     let token = signer.tagged(&claims().write());
     let device = Device { implementation_id: [2; 32], instance_id: [1; 33] };
     let other = Device { implementation_id: [3; 32], ..device.clone() };
-    let with = |devices| Anchor { devices: Wanted::OneOf(devices), ..signer.anchor() };
+    let with = |devices| Anchor { devices: Stated::Value(devices), ..signer.anchor() };
     assert!(verify(&token, &[with(vec![other.clone(), device])]).is_ok());
     let attack = || verify(&token, &[with(vec![other.clone()])]);
     assert!(matches!(attack(), Err(PsaRefusal::Device(_))));
@@ -350,7 +353,7 @@ fn a_key_speaks_only_for_the_device_it_is_provisioned_for() {
 #[test]
 fn every_knob_about_psa_refuses_what_it_is_about_and_nothing_else() {
     let facts = signed(&claims()).unwrap().facts().clone();
-    let production = Knobs::production_2026_11();
+    let production = shipped::<Knobs>(PRODUCTION);
     assert!(failed(&facts, &production).is_empty());
     let open = signed(&legacy()).unwrap().facts().clone();
     let strange =
@@ -358,7 +361,7 @@ fn every_knob_about_psa_refuses_what_it_is_about_and_nothing_else() {
     assert_eq!(strange.claims.unknown_claims, ["-70000", "\"x\""]);
     let in_state = |raw| signed(&claims().set(2395, int(raw))).unwrap().facts().clone();
     let knobs = |change: fn(&mut Knobs)| {
-        let mut knobs = Knobs::production_2026_11();
+        let mut knobs = shipped::<Knobs>(PRODUCTION);
         change(&mut knobs);
         knobs
     };
@@ -372,19 +375,23 @@ fn every_knob_about_psa_refuses_what_it_is_about_and_nothing_else() {
         (strange.clone(), production.clone(), "psa_unknown_claims"),
         (
             facts.clone(),
-            knobs(|k| k.implementations = Wanted::OneOf(vec![[9; 32]])),
+            knobs(|k| k.implementations = Stated::Value(vec![hex::encode([9; 32])])),
             "psa_implementation",
         ),
         (
             facts.clone(),
-            knobs(|k| k.certifications = Wanted::OneOf(vec!["1".into()])),
+            knobs(|k| k.certifications = Stated::Value(vec!["1".into()])),
             "psa_certification",
         ),
-        (facts.clone(), knobs(|k| k.clients = Wanted::OneOf(vec![5])), "psa_client"),
-        (facts.clone(), knobs(|k| k.signers = Wanted::OneOf(vec![vec![9; 32]])), "psa_signer"),
+        (facts.clone(), knobs(|k| k.clients = Stated::Value(vec![5])), "psa_client"),
         (
             facts.clone(),
-            knobs(|k| k.measurements = Wanted::OneOf(vec![vec![9; 32]])),
+            knobs(|k| k.signers = Stated::Value(vec![hex::encode([9; 32])])),
+            "psa_signer",
+        ),
+        (
+            facts.clone(),
+            knobs(|k| k.measurements = Stated::Value(vec![hex::encode([9; 32])])),
             "psa_measurement",
         ),
     ];
@@ -392,13 +399,13 @@ fn every_knob_about_psa_refuses_what_it_is_about_and_nothing_else() {
         assert_eq!(failed(&facts, &knobs), [name]);
         assert!(without(name, || failed(&facts, &knobs)).is_empty(), "{name}");
     }
-    assert!(failed(&strange, &Knobs::forensic()).is_empty(), "RFC 9783 forbids to fail for them");
+    assert!(failed(&strange, &shipped(FORENSIC)).is_empty(), "RFC 9783 forbids to fail for them");
     let wanted = knobs(|k| {
-        k.implementations = Wanted::OneOf(vec![[2; 32]]);
-        k.certifications = Wanted::OneOf(vec!["1234567890123-12345".into()]);
-        k.clients = Wanted::OneOf(vec![-5]);
-        k.signers = Wanted::OneOf(vec![vec![4; 32]]);
-        k.measurements = Wanted::OneOf(vec![vec![3; 32]]);
+        k.implementations = Stated::Value(vec![hex::encode([2; 32])]);
+        k.certifications = Stated::Value(vec!["1234567890123-12345".into()]);
+        k.clients = Stated::Value(vec![-5]);
+        k.signers = Stated::Value(vec![hex::encode([4; 32])]);
+        k.measurements = Stated::Value(vec![hex::encode([3; 32])]);
     });
     assert!(failed(&facts, &wanted).is_empty());
     // A device that measures nothing satisfies no list.
@@ -410,5 +417,22 @@ fn every_knob_about_psa_refuses_what_it_is_about_and_nothing_else() {
             && !in_state(0x3000).claims.lifecycle.is_debug()
     );
     assert_eq!(in_state(0x5001).claims.lifecycle.state(), LifecycleState::RecoverableRotDebug);
-    assert_eq!([Knobs::forensic(), wanted].map(|k| k.words().len()), [9, 9]);
+}
+
+#[test]
+fn a_profile_states_every_knob_about_psa_and_demands_nothing_impossible() {
+    for name in [FORENSIC, PRODUCTION] {
+        demands_every_knob::<Knobs>(name);
+        assert_eq!(shipped::<Knobs>(name).words().len(), 9);
+    }
+    for (knob, line) in [
+        ("lifecycles", "lifecycles = []"),
+        ("profiles", "profiles = []"),
+        ("implementations", "implementations = [\"aa\"]"),
+        ("signers", "signers = [\"AA\"]"),
+        ("measurements", "measurements = [\"\"]"),
+        ("clients", "clients = [1, 0]"),
+    ] {
+        impossible::<Knobs>(knob, line);
+    }
 }
