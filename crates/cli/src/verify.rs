@@ -65,13 +65,14 @@ struct KindOf {
     judge: fn(&Input) -> Result<Report>,
 }
 
+/// Those with a mark of their own before the one that is known by its length alone.
 const KINDS: &[KindOf] = &[
-    KindOf { tee: "snp", detect: snp::detect, judge: snp::judge },
     KindOf { tee: "nitro", detect: nitro::detect_enclave, judge: nitro::judge_enclave },
     KindOf { tee: "nitrotpm", detect: nitro::detect_tpm, judge: nitro::judge_tpm },
     KindOf { tee: "cca", detect: cca::detect, judge: cca::judge },
     KindOf { tee: "psa", detect: psa::detect, judge: psa::judge },
     KindOf { tee: "android-key", detect: android::detect, judge: android::judge },
+    KindOf { tee: "snp", detect: snp::detect, judge: snp::judge },
 ];
 
 /// Verifies and prints; the exit status says how it went.

@@ -6,12 +6,15 @@ pub mod crl;
 pub mod path;
 pub mod usage;
 
+use std::sync::OnceLock;
+
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode};
 use thiserror::Error;
 use x509_cert::ext::Extensions;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, KeyUsages};
+use x509_cert::name::Name;
 
 use crate::time::{Time, Window};
 
@@ -113,12 +116,20 @@ pub struct Certificate {
     serial: Vec<u8>,
     subject: Vec<u8>,
     issuer: Vec<u8>,
-    subject_text: String,
-    issuer_text: String,
+    subject_text: OnceLock<String>,
+    issuer_text: OnceLock<String>,
     subject_cn: String,
     window: Window,
     extensions: Vec<(String, bool, Vec<u8>)>,
 }
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+}
+
+impl Eq for Certificate {}
 
 impl Certificate {
     /// Takes one apart.
@@ -150,8 +161,8 @@ impl Certificate {
             serial: tbs.serial_number().as_bytes().to_vec(),
             subject: tbs.subject().to_der().map_err(form)?,
             issuer: tbs.issuer().to_der().map_err(form)?,
-            subject_text: tbs.subject().to_string(),
-            issuer_text: tbs.issuer().to_string(),
+            subject_text: OnceLock::new(),
+            issuer_text: OnceLock::new(),
             subject_cn: common_name(tbs.subject()).unwrap_or_default(),
             window: Window {
                 not_before: time(&tbs.validity().not_before),
@@ -178,13 +189,13 @@ impl Certificate {
     /// The subject as RFC 4514 writes it; for people.
     #[must_use]
     pub fn subject_text(&self) -> &str {
-        &self.subject_text
+        self.subject_text.get_or_init(|| text(&self.subject))
     }
 
     /// The issuer as RFC 4514 writes it; for people.
     #[must_use]
     pub fn issuer_text(&self) -> &str {
-        &self.issuer_text
+        self.issuer_text.get_or_init(|| text(&self.issuer))
     }
 
     /// The subject, DER: what an issuer's name is compared with.
@@ -274,13 +285,18 @@ impl Certificate {
     }
 }
 
+/// A name in words, made when somebody reads it: it costs more than taking the rest of a certificate apart.
+fn text(name: &[u8]) -> String {
+    Name::from_der(name).map(|n| n.to_string()).unwrap_or_default()
+}
+
 fn twice(extensions: Option<&Extensions>) -> bool {
     let mut all = extensions.into_iter().flatten().map(|e| e.extn_id).collect::<Vec<_>>();
     all.sort_unstable();
     all.iter().zip(all.iter().skip(1)).any(|(a, b)| a == b)
 }
 
-fn common_name(name: &x509_cert::name::Name) -> Option<String> {
+fn common_name(name: &Name) -> Option<String> {
     let attribute = name.iter().find(|a| a.oid == COMMON_NAME)?;
     core::str::from_utf8(attribute.value.value()).ok().map(str::to_owned)
 }

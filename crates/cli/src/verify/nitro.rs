@@ -147,7 +147,7 @@ fn fields(facts: &Facts) -> Value {
         "module_id": facts.module_id, "timestamp_ms": facts.timestamp_ms, "digest": "SHA384", "region": facts.region,
         "pcrs": pcrs, "pcr_count": facts.pcrs.len(), "zero_pcrs": zero_pcrs,
         "user_data": hex(&facts.user_data), "nonce": hex(&facts.nonce), "public_key": hex(&facts.public_key),
-        "cert_chain": facts.subjects,
+        "cert_chain": facts.subjects().collect::<Vec<_>>(),
         "valid_window": [facts.window.not_before.to_string(), facts.window.not_after.to_string()],
     })
 }

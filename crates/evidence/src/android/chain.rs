@@ -7,7 +7,7 @@ use super::status::StatusList;
 use crate::bytes::RootDigest;
 use crate::controls::holds;
 use crate::time::Time;
-use crate::x509::path::{Path, verify_path};
+use crate::x509::path::{PATH_MAX, Path, PathError, verify_path};
 use crate::x509::usage::verify_usages;
 use crate::x509::{Certificate, Scheme};
 
@@ -28,6 +28,9 @@ pub(super) fn verify_chain(
     at: Time,
 ) -> Result<Path, AndroidRefusal> {
     // 1
+    if chain.len() > PATH_MAX {
+        return Err(AndroidRefusal::Path(PathError::TooLong(chain.len())));
+    }
     let parse = |(number, der): (usize, &Vec<u8>)| {
         let number = number.saturating_add(1);
         Certificate::parse(der).map_err(|source| AndroidRefusal::Certificate { number, source })

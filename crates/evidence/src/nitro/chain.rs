@@ -6,7 +6,7 @@ use super::refusal::NitroRefusal;
 use crate::bytes::RootDigest;
 use crate::controls::holds;
 use crate::time::Time;
-use crate::x509::path::{Path, PathError, verify_path};
+use crate::x509::path::{PATH_MAX, Path, PathError, verify_path};
 use crate::x509::usage::verify_usages;
 use crate::x509::{Certificate, Scheme, Usage};
 
@@ -18,6 +18,10 @@ pub(super) fn verify_chain(
     at: Time,
 ) -> Result<Path, NitroRefusal> {
     // 1
+    let length = document.cabundle.len().saturating_add(1);
+    if length > PATH_MAX {
+        return Err(NitroRefusal::Path(PathError::TooLong(length)));
+    }
     let parse = |name: &'static str, der: &[u8]| {
         Certificate::parse(der).map_err(|source| NitroRefusal::Certificate { name, source })
     };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::bytes::RootDigest;
 use crate::cose::vendor::Signed;
 use crate::time::Window;
+use crate::x509::Certificate;
 
 /// Longest document read: 16 KiB of payload (section 3.1) and what is around it.
 pub const DOCUMENT_MAX: usize = 17 * 1024;
@@ -96,8 +97,8 @@ pub struct Facts {
     pub user_data: Option<Vec<u8>>,
     /// What the relying party had asked for.
     pub nonce: Option<Vec<u8>>,
-    /// Subjects of the chain, leaf first.
-    pub subjects: Vec<String>,
+    /// The chain, leaf first.
+    pub chain: Vec<Certificate>,
     /// Where all certificates of the chain hold.
     pub window: Window,
 }
@@ -107,6 +108,11 @@ impl Facts {
     #[must_use]
     pub fn pcr(&self, index: u8) -> Option<&[u8]> {
         self.pcrs.get(&index).map(Vec::as_slice)
+    }
+
+    /// Subjects of the chain in words, leaf first.
+    pub fn subjects(&self) -> impl Iterator<Item = &str> {
+        self.chain.iter().map(Certificate::subject_text)
     }
 
     /// True for an enclave started in debug mode: a register of its image that is zero identifies nothing. A NitroTPM has

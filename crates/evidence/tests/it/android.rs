@@ -119,6 +119,8 @@ fn a_chain_cut_reordered_or_under_another_root_is_refused() {
     assert!(path(refused(&[one.clone(), leaf.clone(), two.clone(), root.clone()])));
     // Without the leaf the chain still holds, and attests nothing.
     assert_eq!(refused(&[one.clone(), two.clone(), root.clone()]), AndroidRefusal::NoExtension);
+    let endless = refused(&vec![leaf.clone(); 9]);
+    assert_eq!(endless, AndroidRefusal::Path(PathError::TooLong(9)));
     assert!(matches!(refused(&[vec![0x30; 80]]), AndroidRefusal::Certificate { number: 1, .. }));
     let attack = || android::verify(&good, &PINNED_ROOTS[1..], None, folder.at());
     assert!(matches!(attack(), Err(AndroidRefusal::Path(PathError::UntrustedRoot(_)))));

@@ -100,7 +100,7 @@ fn fields(folder: &Folder, facts: &Facts) {
         ("user_data", hex(&facts.user_data)),
         ("nonce", hex(&facts.nonce)),
         ("public_key", hex(&facts.public_key)),
-        ("cert_chain", json!(facts.subjects)),
+        ("cert_chain", facts.subjects().collect()),
         (
             "valid_window",
             json!([facts.window.not_before.to_string(), facts.window.not_after.to_string()]),
@@ -109,7 +109,7 @@ fn fields(folder: &Folder, facts: &Facts) {
         assert_eq!(folder.expected()[name], got, "{} {name}", folder.id);
     }
     let regional = format!(".{}.aws.nitro-enclaves,", facts.region);
-    assert!(facts.subjects[3].contains(&regional), "{} {regional}", folder.id);
+    assert!(facts.subjects().nth(3).unwrap().contains(&regional), "{} {regional}", folder.id);
 }
 
 #[test]
