@@ -17,6 +17,7 @@ pub mod binder;
 pub mod bytes;
 pub mod cbor;
 pub mod cca;
+pub mod cmw;
 pub mod controls;
 pub mod cose;
 pub mod ear;

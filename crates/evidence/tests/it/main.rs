@@ -11,6 +11,7 @@ mod amd_forge;
 mod android;
 mod binding;
 mod cca;
+mod cmw;
 mod corpus;
 mod cose_vendor;
 mod ear;
