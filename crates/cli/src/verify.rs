@@ -40,7 +40,7 @@ pub struct VerifyArgs {
     /// A trust anchor besides the pinned ones (certificate, public key or JWK)
     #[arg(long, value_name = "FILE")]
     root: Vec<PathBuf>,
-    /// A certificate that belongs to the evidence (PEM or DER)
+    /// What belongs to the evidence: certificates (PEM or DER), or a status list as its vendor serves it
     #[arg(long, value_name = "FILE")]
     endorsement: Vec<PathBuf>,
     /// A profile: a file, or a shipped one, e.g. forensic-2026-11 or snp-2026-11

@@ -259,3 +259,21 @@ fn what_has_not_four_parts_of_the_right_types_is_refused() {
         assert!(form(bad.clone()), "{}", hex::encode(bad));
     }
 }
+
+#[test]
+fn what_stands_in_the_unsigned_header_changes_nothing_that_is_read() {
+    let signer = Signer::new(Curve::P256);
+    let protected = header(-7);
+    let signature = signer.sign(&crate::mint::structure("Signature1", &protected, b"claims"));
+    let with = |unsigned: Vec<u8>| {
+        tag(18, array(&[bytes(&protected), unsigned, bytes(b"claims"), bytes(&signature)]))
+    };
+    for unsigned in [map(&[]), map(&[(int(4), bytes(b"a"))]), map(&[(int(4), int(7))])] {
+        let token = with(unsigned);
+        let signed = Signed::parse(&token, MAX).unwrap();
+        assert_eq!(signed.verify(&signer.anchor().key), Ok(Algorithm::Es256));
+        assert_eq!(signed.payload, b"claims");
+    }
+    let strange = with(map(&[(int(33), bytes(b"a certificate"))]));
+    assert_eq!(Signed::parse(&strange, MAX), Err(VendorCoseError::Header("33".into())));
+}
