@@ -14,3 +14,4 @@ mod running;
 mod stage;
 mod tour;
 mod verify;
+mod verify_cose;

@@ -8,10 +8,21 @@
 )]
 
 mod amd_forge;
+mod android;
 mod binding;
+mod cca;
+mod cmw;
 mod corpus;
+mod cose_vendor;
 mod ear;
+mod folders;
 mod layers;
+mod mint;
+mod nitro;
+mod nitro_refusals;
+mod pki;
+mod profiles;
+mod psa;
 mod snp;
 mod snp_chain;
 mod snp_profile;
