@@ -19,6 +19,7 @@ pub mod controls;
 pub mod cose;
 pub mod hardware;
 pub mod layered;
+pub mod nvidia;
 pub mod snp;
 pub mod software;
 pub mod statement;

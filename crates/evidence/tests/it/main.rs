@@ -10,5 +10,6 @@
 mod binding;
 mod corpus;
 mod layers;
+mod nvidia;
 mod snp;
 mod snp_refusals;

@@ -1,0 +1,273 @@
+//! Knobs of a profile for NVIDIA devices, and their judgement. Every knob is stated; there is no default.
+
+use super::layout::{DISABLED, ENABLED, Facts, FieldId, Kind};
+use super::matching::{matched, wanted};
+use super::rim::Firmware;
+use crate::authentic::Check;
+use crate::controls::holds;
+use crate::x509::ocsp::Status;
+
+/// Which manifests there must be. Those there are must be authentic and match under every profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rims {
+    /// Those that came along; none leaves open what the device runs, in words.
+    Given,
+    /// Driver and VBIOS for a GPU, BIOS for a switch.
+    Complete,
+}
+
+/// Which certificates must have a revocation status. A bad status refuses under every profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocations {
+    /// Those about which a response came along; the others are left open, in words.
+    Given,
+    /// Every certificate between a root and a device's leaf, and every manifest's signer.
+    Complete,
+}
+
+/// What a device must be like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Knobs {
+    /// Products taken, in the spelling of the leaf certificate; none leaves it open, in words.
+    pub products: Option<Vec<String>>,
+    /// Manifests.
+    pub rims: Rims,
+    /// Revocation.
+    pub revocation: Revocations,
+    /// Certificates on hold taken.
+    pub hold: bool,
+    /// GPUs whose report states no firmware id taken.
+    pub without_fwid: bool,
+    /// Opaque fields taken that nobody has published.
+    pub unknown_fields: bool,
+    /// Reports taken whose count of measurements contradicts the values.
+    pub uncounted: bool,
+    /// Protected PCIe mode on or off; none leaves it open, in words.
+    pub protected_pcie: Option<bool>,
+}
+
+impl Knobs {
+    /// The profile `forensic-2026-11`: what evidence says; manifests and statuses that came along must hold. It admits nothing.
+    #[must_use]
+    pub const fn forensic() -> Self {
+        Self {
+            products: None,
+            rims: Rims::Given,
+            revocation: Revocations::Given,
+            hold: false,
+            without_fwid: true,
+            unknown_fields: true,
+            uncounted: true,
+            protected_pcie: None,
+        }
+    }
+
+    /// The profile `nvidia-2026-11`: products with captured evidence, both manifests, every status, and nothing
+    /// in the report that is not understood.
+    #[must_use]
+    pub fn production_2026_11() -> Self {
+        Self {
+            products: Some(["GH100", "GB100", "LS_10"].map(str::to_owned).to_vec()),
+            rims: Rims::Complete,
+            revocation: Revocations::Complete,
+            hold: false,
+            without_fwid: false,
+            unknown_fields: false,
+            uncounted: false,
+            protected_pcie: None,
+        }
+    }
+
+    /// Every knob in words, a line each: what a profile's digest covers and what people are shown.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let taken = |b: bool| if b { "taken" } else { "refused" };
+        let products =
+            self.products.as_ref().map_or("unconstrained".to_owned(), |p| p.join(" or "));
+        let rims = match self.rims {
+            Rims::Given => {
+                "those given must be authentic and match; none leaves the firmware unconstrained"
+            }
+            Rims::Complete => "driver and VBIOS of a GPU, BIOS of a switch: authentic and matching",
+        };
+        let revocation = match self.revocation {
+            Revocations::Given => "those given must be good; the others are unconstrained",
+            Revocations::Complete => {
+                "every certificate above a device's leaf and every signer of a RIM is good"
+            }
+        };
+        let mode = match self.protected_pcie {
+            None => "unconstrained",
+            Some(true) => "on",
+            Some(false) => "off",
+        };
+        vec![
+            format!("products: {products}"),
+            format!("RIMs: {rims}"),
+            format!("revocation statuses: {revocation}"),
+            format!("certificates on hold: {}", taken(self.hold)),
+            format!("GPUs without FWID: {}", taken(self.without_fwid)),
+            format!("opaque fields nobody has published: {}", taken(self.unknown_fields)),
+            format!("values that MSRSCNT contradicts: {}", taken(self.uncounted)),
+            format!("protected PCIe: {mode}"),
+        ]
+    }
+}
+
+/// Judges what an authentic report says; every knob gives a check.
+#[must_use]
+pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {
+    let mut checks = vec![product(facts, knobs)];
+    let rims = matched(facts);
+    checks.extend(rims.checks);
+    checks.extend(complete(facts, knobs, &rims.covered));
+    checks.push(revoked(facts, knobs));
+    checks.extend(on_hold(facts, knobs));
+    checks.extend([
+        fwid(facts, knobs),
+        fields(facts, knobs),
+        counts(facts, knobs),
+        pcie(facts, knobs),
+    ]);
+    checks
+}
+
+fn check(name: &'static str, good: bool, detail: String) -> Check {
+    if holds(name, good) { Check::passed(name, detail) } else { Check::failed(name, detail) }
+}
+
+fn product(facts: &Facts, knobs: &Knobs) -> Check {
+    let device = facts.device.as_ref();
+    let named = device.map_or("unnamed", |d| &d.product);
+    let detail = device.map_or_else(|| named.to_owned(), |d| format!("{named} {}", d.serial));
+    match &knobs.products {
+        None => Check::passed("product", format!("{detail}; any product is taken")),
+        Some(list) => check("product", list.iter().any(|p| p == named), detail),
+    }
+}
+
+/// The manifests there must be.
+fn complete(facts: &Facts, knobs: &Knobs, covered: &[Firmware]) -> Option<Check> {
+    let needed: &[Firmware] = match facts.kind() {
+        Kind::Gpu => &[Firmware::Driver, Firmware::Vbios],
+        Kind::Switch => &[Firmware::Vbios],
+    };
+    let missing = needed.iter().filter(|f| !covered.contains(f)).map(|f| f.as_str());
+    let missing = missing.collect::<Vec<_>>().join(" and ");
+    if missing.is_empty() {
+        return Some(Check::passed("rims", "every measurement a manifest stands for was compared"));
+    }
+    let detail = format!(
+        "no manifest for {missing}: what runs there was not compared; fetch {} and pass it with --rim",
+        wanted(facts)
+    );
+    Some(match knobs.rims {
+        Rims::Given => Check::skipped("rims", detail),
+        Rims::Complete => check("rims", false, detail),
+    })
+}
+
+/// Every status but hold.
+fn revoked(facts: &Facts, knobs: &Knobs) -> Check {
+    let known = &facts.revocation;
+    let (mut bad, mut open) = (Vec::new(), Vec::new());
+    bad.extend(known.unreadable.iter().map(ToString::to_string));
+    for c in &known.certificates {
+        match &c.status {
+            Err(e) => bad.push(e.to_string()),
+            Ok(Some(Status::Revoked { since, reason })) => {
+                let reason = reason.map_or("no reason".to_owned(), |r| format!("reason {r}"));
+                bad.push(format!("{} is revoked since {since} ({reason}); refuse it", c.subject));
+            }
+            Ok(Some(Status::Unknown)) => {
+                bad.push(format!("{} is unknown to its issuer", c.subject))
+            }
+            Ok(Some(Status::Good | Status::Hold { .. })) => {}
+            Ok(None) => open.push(c.subject.as_str()),
+        }
+    }
+    if !holds("revocation", bad.is_empty()) {
+        return Check::failed("revocation", bad.join("; "));
+    }
+    if open.is_empty() {
+        return Check::passed(
+            "revocation",
+            format!("{} certificates asked about", known.certificates.len()),
+        );
+    }
+    let detail = format!(
+        "no status of {}; ask NVIDIA's OCSP responder and pass the answers with --ocsp",
+        open.join("; ")
+    );
+    match knobs.revocation {
+        Revocations::Given => Check::skipped("revocation", detail),
+        Revocations::Complete => check("revocation", false, detail),
+    }
+}
+
+/// A certificate on hold may become good again: its own result, and its own knob.
+fn on_hold(facts: &Facts, knobs: &Knobs) -> Option<Check> {
+    let held = facts.revocation.certificates.iter().filter_map(|c| match c.status {
+        Ok(Some(Status::Hold { since })) => Some(format!("{} is on hold since {since}", c.subject)),
+        _ => None,
+    });
+    let held = held.collect::<Vec<_>>();
+    (!held.is_empty()).then(|| check("certificate_hold", knobs.hold, held.join("; ")))
+}
+
+fn fwid(facts: &Facts, knobs: &Knobs) -> Check {
+    match (facts.report.opaque.get(FieldId::FWID), facts.kind()) {
+        (Some(_), _) => Check::passed("fwid_stated", "the report states its firmware id"),
+        (None, Kind::Switch) => Check::not_applicable("fwid_stated", "switches state none"),
+        (None, Kind::Gpu) => check(
+            "fwid_stated",
+            knobs.without_fwid,
+            "the report states no firmware id; drivers from 550 on do, update".to_owned(),
+        ),
+    }
+}
+
+fn fields(facts: &Facts, knobs: &Knobs) -> Check {
+    let unknown = facts.report.opaque.fields.iter().filter(|f| !f.id.is_known());
+    let unknown = unknown.map(|f| f.id.to_string()).collect::<Vec<_>>();
+    let version = facts.report.opaque.version();
+    let understood = unknown.is_empty() && version.is_some_and(|v| v <= 2);
+    let version = version.map_or("of no form known".to_owned(), |v| v.to_string());
+    check(
+        "opaque_fields",
+        knobs.unknown_fields || understood,
+        format!("version {version}, unknown fields: [{}]", unknown.join(", ")),
+    )
+}
+
+/// What was measured was counted, and what was counted was measured.
+fn counts(facts: &Facts, knobs: &Knobs) -> Check {
+    let counts = facts.report.opaque.counts();
+    let odd = counts.iter().flatten().zip(0_u16..).filter(|(count, index)| {
+        let measured = facts.report.measured(*index);
+        measured.is_some_and(|m| m.value.iter().any(|b| *b != 0)) != (**count > 0)
+    });
+    let odd = odd.map(|(_, index)| index.to_string()).collect::<Vec<_>>();
+    let detail = match &counts {
+        None => "the report has no counts".to_owned(),
+        Some(c) => format!("{} indexes counted, contradicted at [{}]", c.len(), odd.join(", ")),
+    };
+    check("msrscnt", knobs.uncounted || (counts.is_some() && odd.is_empty()), detail)
+}
+
+fn pcie(facts: &Facts, knobs: &Knobs) -> Check {
+    let status = facts.report.opaque.byte(FieldId::PROTECTED_PCIE_STATUS);
+    let seen = match status {
+        Some(ENABLED) => "on",
+        Some(DISABLED) => "off",
+        Some(_) => "of no value known",
+        None => "not stated",
+    };
+    match knobs.protected_pcie {
+        None => Check::passed("protected_pcie", format!("{seen}; either is taken")),
+        Some(on) => {
+            let wanted = if on { ENABLED } else { DISABLED };
+            check("protected_pcie", status == Some(wanted), seen.to_owned())
+        }
+    }
+}
