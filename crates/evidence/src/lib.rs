@@ -15,6 +15,7 @@ pub mod authentic;
 pub mod binder;
 pub mod bytes;
 pub mod cbor;
+pub mod composite;
 pub mod controls;
 pub mod cose;
 pub mod hardware;

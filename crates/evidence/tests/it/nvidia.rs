@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use evidence::controls::without;
 use evidence::nvidia::{
     self, Asked, Evidence, Facts, Knobs, NvidiaRefusal, PINNED_RIM_ROOTS, PINNED_ROOTS, Rim,
     RimRefusal, Roots,
