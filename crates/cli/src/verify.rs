@@ -1,6 +1,7 @@
 //! `casemate verify`: one file of hardware evidence, or a case folder, judged offline. Authentic and acceptable are two answers.
 
 mod input;
+mod nvidia;
 mod report;
 mod snp;
 
@@ -37,6 +38,12 @@ pub struct VerifyArgs {
     /// A certificate that belongs to the evidence (PEM or DER)
     #[arg(long, value_name = "FILE")]
     endorsement: Vec<PathBuf>,
+    /// A reference manifest of the device's firmware (NVIDIA RIM, XML)
+    #[arg(long, value_name = "FILE")]
+    rim: Vec<PathBuf>,
+    /// An OCSP response about a certificate of the evidence (DER)
+    #[arg(long, value_name = "FILE")]
+    ocsp: Vec<PathBuf>,
     /// A shipped profile, e.g. forensic-2026-11 or snp-2026-11
     #[arg(long, value_name = "PROFILE", default_value = FORENSIC)]
     policy: String,
@@ -59,7 +66,11 @@ struct KindOf {
     judge: fn(&Input) -> Result<Report>,
 }
 
-const KINDS: &[KindOf] = &[KindOf { tee: "snp", detect: snp::detect, judge: snp::judge }];
+const KINDS: &[KindOf] = &[
+    KindOf { tee: "snp", detect: snp::detect, judge: snp::judge },
+    KindOf { tee: "nvidia", detect: nvidia::detect, judge: nvidia::judge },
+    KindOf { tee: "nvidia-rim", detect: nvidia::detect_rim, judge: nvidia::judge_rim },
+];
 
 /// Verifies and prints; the exit status says how it went.
 pub fn run(args: &VerifyArgs) -> ExitCode {

@@ -13,3 +13,4 @@ mod isolation;
 mod stage;
 mod tour;
 mod verify;
+mod verify_nvidia;

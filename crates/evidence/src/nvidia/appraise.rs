@@ -120,8 +120,7 @@ pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {
     let mut checks = vec![product(facts, knobs)];
     let rims = matched(facts);
     checks.extend(rims.checks);
-    checks.extend(complete(facts, knobs, &rims.covered));
-    checks.push(revoked(facts, knobs));
+    checks.extend([complete(facts, knobs, &rims.covered), revoked(facts, knobs)]);
     checks.extend(on_hold(facts, knobs));
     checks.extend([
         fwid(facts, knobs),
@@ -147,24 +146,24 @@ fn product(facts: &Facts, knobs: &Knobs) -> Check {
 }
 
 /// The manifests there must be.
-fn complete(facts: &Facts, knobs: &Knobs, covered: &[Firmware]) -> Option<Check> {
+fn complete(facts: &Facts, knobs: &Knobs, covered: &[Firmware]) -> Check {
     let needed: &[Firmware] = match facts.kind() {
         Kind::Gpu => &[Firmware::Driver, Firmware::Vbios],
         Kind::Switch => &[Firmware::Vbios],
     };
-    let missing = needed.iter().filter(|f| !covered.contains(f)).map(|f| f.as_str());
-    let missing = missing.collect::<Vec<_>>().join(" and ");
+    let missing = needed.iter().filter(|f| !covered.contains(f)).collect::<Vec<_>>();
     if missing.is_empty() {
-        return Some(Check::passed("rims", "every measurement a manifest stands for was compared"));
+        return Check::passed("rims", "there is a manifest for all firmware");
     }
+    let names = missing.iter().map(|f| f.as_str()).collect::<Vec<_>>().join(" and ");
+    let fetch = missing.iter().map(|f| wanted(facts, **f)).collect::<Vec<_>>().join(" and ");
     let detail = format!(
-        "no manifest for {missing}: what runs there was not compared; fetch {} and pass it with --rim",
-        wanted(facts)
+        "no manifest for {names}: what runs there was not compared; pass with --rim {fetch}"
     );
-    Some(match knobs.rims {
+    match knobs.rims {
         Rims::Given => Check::skipped("rims", detail),
         Rims::Complete => check("rims", false, detail),
-    })
+    }
 }
 
 /// Every status but hold.
@@ -196,8 +195,8 @@ fn revoked(facts: &Facts, knobs: &Knobs) -> Check {
         );
     }
     let detail = format!(
-        "no status of {}; ask NVIDIA's OCSP responder and pass the answers with --ocsp",
-        open.join("; ")
+        "no status of {}; ask NVIDIA's OCSP responder and pass its answers with --ocsp",
+        open.join(", ")
     );
     match knobs.revocation {
         Revocations::Given => Check::skipped("revocation", detail),
@@ -236,7 +235,10 @@ fn fields(facts: &Facts, knobs: &Knobs) -> Check {
     check(
         "opaque_fields",
         knobs.unknown_fields || understood,
-        format!("version {version}, unknown fields: [{}]", unknown.join(", ")),
+        match unknown.is_empty() {
+            true => format!("version {version}, every field is known"),
+            false => format!("version {version}, nobody has published {}", unknown.join(", ")),
+        },
     )
 }
 
@@ -250,7 +252,8 @@ fn counts(facts: &Facts, knobs: &Knobs) -> Check {
     let odd = odd.map(|(_, index)| index.to_string()).collect::<Vec<_>>();
     let detail = match &counts {
         None => "the report has no counts".to_owned(),
-        Some(c) => format!("{} indexes counted, contradicted at [{}]", c.len(), odd.join(", ")),
+        Some(c) if odd.is_empty() => format!("{} indexes counted, as measured", c.len()),
+        Some(_) => format!("counts and values contradict each other at {}", odd.join(", ")),
     };
     check("msrscnt", knobs.uncounted || (counts.is_some() && odd.is_empty()), detail)
 }

@@ -2,7 +2,7 @@
 
 use super::refusal::RimRefusal;
 use super::revocation::Revocation;
-use super::rim::Rim;
+use super::rim::{Firmware, Rim};
 use crate::bytes::{Nonce, RootDigest};
 
 /// Largest report: a full measurement record and opaque data stay far below; drivers hand out buffers of 8 KiB.
@@ -289,12 +289,13 @@ impl Facts {
 
     /// Names under which NVIDIA's manifest service has the manifests of this report, where they can be told.
     #[must_use]
-    pub fn rim_ids(&self) -> Vec<String> {
+    pub fn rim_ids(&self) -> Vec<(Firmware, String)> {
         let o = &self.report.opaque;
         let vbios = o.vbios().map(|v| v.replace('.', "").to_uppercase());
         let mut ids = Vec::new();
         if self.kind() == Kind::Switch {
-            ids.extend(vbios.map(|v| format!("NV_SWITCH_BIOS_5612_0002_890_{v}")));
+            let id = vbios.map(|v| format!("NV_SWITCH_BIOS_5612_0002_890_{v}"));
+            ids.extend(id.map(|id| (Firmware::Vbios, id)));
             return ids;
         }
         let driver = match self.device.as_ref().map(|d| d.product.as_str()) {
@@ -303,11 +304,11 @@ impl Facts {
             _ => None,
         };
         if let (Some(name), Some(version)) = (driver, o.text(FieldId::DRIVER_VERSION)) {
-            ids.push(format!("{name}_{version}"));
+            ids.push((Firmware::Driver, format!("{name}_{version}")));
         }
         let skus = [FieldId::PROJECT, FieldId::PROJECT_SKU, FieldId::CHIP_SKU].map(|f| o.text(f));
         if let ([Some(project), Some(sku), Some(chip)], Some(v)) = (skus, vbios) {
-            ids.push(format!("NV_GPU_VBIOS_{project}_{sku}_{chip}_{v}"));
+            ids.push((Firmware::Vbios, format!("NV_GPU_VBIOS_{project}_{sku}_{chip}_{v}")));
         }
         ids
     }

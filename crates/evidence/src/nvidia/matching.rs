@@ -72,7 +72,7 @@ fn product(facts: &Facts, rim: &Rim, what: &str) -> Check {
     if holds("rim_product", fits) {
         Check::passed("rim_product", detail)
     } else {
-        Check::failed("rim_product", format!("{detail}; fetch {}", wanted(facts)))
+        Check::failed("rim_product", format!("{detail}; fetch {}", wanted(facts, rim.firmware())))
     }
 }
 
@@ -88,14 +88,15 @@ fn version(facts: &Facts, rim: &Rim, what: &str) -> Check {
     if holds("rim_version", fits) {
         Check::passed("rim_version", detail)
     } else {
-        Check::failed("rim_version", format!("{detail}; fetch {}", wanted(facts)))
+        Check::failed("rim_version", format!("{detail}; fetch {}", wanted(facts, rim.firmware())))
     }
 }
 
-/// The names of the manifests to fetch.
-pub(super) fn wanted(facts: &Facts) -> String {
+/// What to fetch for that firmware.
+pub(super) fn wanted(facts: &Facts, firmware: Firmware) -> String {
     let ids = facts.rim_ids();
-    if ids.is_empty() { "the manifests of this device".to_owned() } else { ids.join(" and ") }
+    let id = ids.iter().find(|(f, _)| *f == firmware).map(|(_, id)| id.as_str());
+    format!("{} from NVIDIA's RIM service", id.unwrap_or("the manifest of this device"))
 }
 
 /// Every active index must have been measured, with one of the values given for it.
@@ -120,9 +121,9 @@ fn measurements(facts: &Facts, rim: &Rim, what: &str) -> Check {
     } else {
         let list = differing.join(", ");
         let detail = format!(
-            "{what}: {} of {compared} differ: {list}; the firmware is not the one NVIDIA made, or the manifest is of another time: fetch {} again",
+            "{what}: {} of {compared} differ: {list}; the firmware is not the one NVIDIA made, or the manifest is another issue than the one of its time: fetch {}",
             differing.len(),
-            wanted(facts)
+            wanted(facts, rim.firmware())
         );
         Check::failed("measurements", detail)
     }

@@ -12,7 +12,7 @@ const RESPONSES_MAX: usize = 32;
 /// One certificate and what is known about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateStatus {
-    /// Its subject.
+    /// Its subject's common name.
     pub subject: String,
     /// What its issuer says; nothing if no response is about it; or why the response about it does not count.
     pub status: Result<Option<Status>, OcspError>,
@@ -51,7 +51,7 @@ impl Revocation {
                     out.holds_until = out.holds_until.min(a.window.not_after);
                 }
                 let status = answer.map(|a| a.map(|a| a.status));
-                let subject = certificate.subject_text().to_owned();
+                let subject = certificate.subject_cn().to_owned();
                 out.certificates.push(CertificateStatus { subject, status });
             }
         }
