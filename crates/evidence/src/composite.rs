@@ -79,7 +79,7 @@ pub enum CompositeRefusal {
         belongs: Option<u32>,
     },
     /// One device stands for two.
-    #[error("members {first} and {second} are one device; each device counts once")]
+    #[error("members {first} and {second} are one device; ask each device once")]
     Twice {
         /// Place of the one.
         first: usize,
@@ -127,7 +127,7 @@ pub fn verify_composite(
             return Err(CompositeRefusal::Nonce { place, expected: wanted, got, belongs });
         }
         // 5
-        let same = |m: &Authentic<nvidia::Facts>| m.facts().leaf_key == member.facts().leaf_key;
+        let same = |m: &Authentic<nvidia::Facts>| m.facts().identity == member.facts().identity;
         let first = members.iter().take(number).position(same);
         if let Some(first) = first
             && !holds("composite_twice", false)

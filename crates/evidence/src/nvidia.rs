@@ -18,7 +18,7 @@ mod rim;
 mod verify;
 mod xml;
 
-pub use appraise::{Knobs, Revocations, Rims, appraise};
+pub use appraise::{Devices, Knobs, Revocations, Rims, appraise};
 pub use layout::{Block, Device, Facts, Field, FieldId, Kind, Opaque, Report};
 pub use parse::parse;
 pub use refusal::{NvidiaRefusal, RimRefusal};

@@ -106,6 +106,7 @@ fn report(profile: Profile, verified: &Authentic<Facts>, knobs: &Knobs) -> Repor
         debug: None,
         facts: vec![
             ("device", device),
+            ("boot ROM", facts.identity.to_string()),
             ("driver", text(FieldId::DRIVER_VERSION)),
             ("VBIOS", o.vbios().unwrap_or_else(|| "not stated".to_owned())),
             ("nonce", r.nonce.to_string()),
@@ -147,7 +148,7 @@ fn fields(facts: &Facts) -> Value {
         "opaque_fields": o.fields.iter().map(|f| f.id.to_string()).collect::<Vec<_>>(),
         "opaque_version": o.version(), "opaque": raw.collect::<BTreeMap<_, _>>(),
         "trailing_bytes": r.trailing,
-        "product": device.map(|d| &d.product), "serial": device.map(|d| &d.serial),
+        "identity": facts.identity.to_string(), "product": device.map(|d| &d.product), "serial": device.map(|d| &d.serial),
         "cert_chain": facts.chain.iter().map(|s| subject(s)).collect::<Vec<_>>(),
         "rim_ids": rim_ids(facts), "rims": rims.collect::<Vec<_>>(),
         "revocation": statuses.collect::<Vec<_>>(),

@@ -4,6 +4,7 @@ use super::layout::{DISABLED, ENABLED, Facts, FieldId, Kind};
 use super::matching::{matched, wanted};
 use super::rim::Firmware;
 use crate::authentic::Check;
+use crate::bytes::SpkiDigest;
 use crate::controls::holds;
 use crate::x509::ocsp::Status;
 
@@ -25,9 +26,20 @@ pub enum Revocations {
     Complete,
 }
 
+/// Which devices are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Devices {
+    /// Any genuine one; diversion to another device is then not excluded, and results say so.
+    AnyGenuine,
+    /// Those whose boot ROM has one of these keys.
+    Only(Vec<SpkiDigest>),
+}
+
 /// What a device must be like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Knobs {
+    /// Devices.
+    pub devices: Devices,
     /// Products taken, in the spelling of the leaf certificate; none leaves it open, in words.
     pub products: Option<Vec<String>>,
     /// Manifests.
@@ -51,6 +63,7 @@ impl Knobs {
     #[must_use]
     pub const fn forensic() -> Self {
         Self {
+            devices: Devices::AnyGenuine,
             products: None,
             rims: Rims::Given,
             revocation: Revocations::Given,
@@ -67,6 +80,7 @@ impl Knobs {
     #[must_use]
     pub fn production_2026_11() -> Self {
         Self {
+            devices: Devices::AnyGenuine,
             products: Some(["GH100", "GB100", "LS_10"].map(str::to_owned).to_vec()),
             rims: Rims::Complete,
             revocation: Revocations::Complete,
@@ -101,7 +115,14 @@ impl Knobs {
             Some(true) => "on",
             Some(false) => "off",
         };
+        let devices = match &self.devices {
+            Devices::AnyGenuine => "any genuine".to_owned(),
+            Devices::Only(list) => {
+                list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+            }
+        };
         vec![
+            format!("devices: {devices}"),
             format!("products: {products}"),
             format!("RIMs: {rims}"),
             format!("revocation statuses: {revocation}"),
@@ -117,7 +138,7 @@ impl Knobs {
 /// Judges what an authentic report says; every knob gives a check.
 #[must_use]
 pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {
-    let mut checks = vec![product(facts, knobs)];
+    let mut checks = vec![device(facts, knobs), product(facts, knobs)];
     let rims = matched(facts);
     checks.extend(rims.checks);
     checks.extend([complete(facts, knobs, &rims.covered), revoked(facts, knobs)]);
@@ -135,13 +156,22 @@ fn check(name: &'static str, good: bool, detail: String) -> Check {
     if holds(name, good) { Check::passed(name, detail) } else { Check::failed(name, detail) }
 }
 
+fn device(facts: &Facts, knobs: &Knobs) -> Check {
+    let id = facts.identity;
+    match &knobs.devices {
+        Devices::AnyGenuine => {
+            let open = "any genuine device is taken: diversion to another one is not excluded";
+            Check::passed("device", format!("boot ROM {id}; {open}"))
+        }
+        Devices::Only(list) => check("device", list.contains(&id), format!("boot ROM {id}")),
+    }
+}
+
 fn product(facts: &Facts, knobs: &Knobs) -> Check {
-    let device = facts.device.as_ref();
-    let named = device.map_or("unnamed", |d| &d.product);
-    let detail = device.map_or_else(|| named.to_owned(), |d| format!("{named} {}", d.serial));
+    let named = facts.device.as_ref().map_or("unnamed", |d| &d.product);
     match &knobs.products {
-        None => Check::passed("product", format!("{detail}; any product is taken")),
-        Some(list) => check("product", list.iter().any(|p| p == named), detail),
+        None => Check::passed("product", format!("{named}; any product is taken")),
+        Some(list) => check("product", list.iter().any(|p| p == named), named.to_owned()),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::refusal::RimRefusal;
 use super::revocation::Revocation;
 use super::rim::{Firmware, Rim};
-use crate::bytes::{Nonce, RootDigest};
+use crate::bytes::{Nonce, RootDigest, SpkiDigest};
 
 /// Largest report: a full measurement record and opaque data stay far below; drivers hand out buffers of 8 KiB.
 pub const REPORT_MAX: usize = 32 * 1024;
@@ -47,6 +47,8 @@ impl FieldId {
     pub const GPU_PDIS: Self = Self(26);
     /// Version of this table of fields, where the data has no header.
     pub const OPAQUE_DATA_VERSION: Self = Self(34);
+    /// The chip, text, in the spelling of manifests; Blackwell states it.
+    pub const CHIP_INFO: Self = Self(35);
     /// Passthrough mode: 2 is protected PCIe.
     pub const FEATURE_FLAG: Self = Self(36);
 
@@ -253,12 +255,6 @@ impl Device {
     pub fn kind(&self) -> Kind {
         if self.product.starts_with("LS") { Kind::Switch } else { Kind::Gpu }
     }
-
-    /// The product in the spelling of manifests.
-    #[must_use]
-    pub fn manifest_product(&self) -> &str {
-        if self.product == "LS_10" { "LS10" } else { &self.product }
-    }
 }
 
 /// What only an authentic report says, with what came of the collateral beside it.
@@ -272,8 +268,9 @@ pub struct Facts {
     pub root: RootDigest,
     /// Subjects of the chain, leaf first.
     pub chain: Vec<String>,
-    /// SHA-256 of the leaf's key: what tells two devices apart.
-    pub leaf_key: [u8; 32],
+    /// The key of the boot ROM, which NVIDIA certified and which signed the leaf: what tells two devices apart. A leaf
+    /// changes with the firmware, and whoever holds one boot ROM's key can write any serial number into leaves.
+    pub identity: SpkiDigest,
     /// What came of each manifest, in the order given.
     pub rims: Vec<Result<Rim, RimRefusal>>,
     /// What is said about the certificates of the chain and of the manifests' signers.
@@ -287,6 +284,18 @@ impl Facts {
         self.device.as_ref().map_or(Kind::Gpu, Device::kind)
     }
 
+    /// The chip in the spelling of manifests: what the report states, else what the leaf certificate does. A certificate
+    /// may name a family only (`GB20X` for `GB202`).
+    #[must_use]
+    pub fn chip(&self) -> Option<&str> {
+        let certified = self.device.as_ref().map(|d| d.product.as_str());
+        match (self.report.opaque.text(FieldId::CHIP_INFO), certified) {
+            (Some(stated), _) => Some(stated),
+            (None, Some("LS_10")) => Some("LS10"),
+            (None, certified) => certified,
+        }
+    }
+
     /// Names under which NVIDIA's manifest service has the manifests of this report, where they can be told.
     #[must_use]
     pub fn rim_ids(&self) -> Vec<(Firmware, String)> {
@@ -298,13 +307,9 @@ impl Facts {
             ids.extend(id.map(|id| (Firmware::Vbios, id)));
             return ids;
         }
-        let driver = match self.device.as_ref().map(|d| d.product.as_str()) {
-            Some("GH100") => Some("NV_GPU_DRIVER_GH100"),
-            Some("GB100") => Some("NV_GPU_CC_DRIVER_GB100"),
-            _ => None,
-        };
-        if let (Some(name), Some(version)) = (driver, o.text(FieldId::DRIVER_VERSION)) {
-            ids.push((Firmware::Driver, format!("{name}_{version}")));
+        if let (Some(chip), Some(version)) = (self.chip(), o.text(FieldId::DRIVER_VERSION)) {
+            let prefix = if chip == "GH100" { "NV_GPU_DRIVER" } else { "NV_GPU_CC_DRIVER" };
+            ids.push((Firmware::Driver, format!("{prefix}_{chip}_{version}")));
         }
         let skus = [FieldId::PROJECT, FieldId::PROJECT_SKU, FieldId::CHIP_SKU].map(|f| o.text(f));
         if let ([Some(project), Some(sku), Some(chip)], Some(v)) = (skus, vbios) {

@@ -66,9 +66,9 @@ fn product(facts: &Facts, rim: &Rim, what: &str) -> Check {
         Kind::Gpu => "GPU",
         Kind::Switch => "SWITCH",
     };
-    let device = facts.device.as_ref().map_or("unnamed", |d| d.manifest_product());
-    let fits = rim.edition == edition && (rim.product == device);
-    let detail = format!("{what}, edition {}; the device is {edition} {device}", rim.edition);
+    let fits = rim.edition == edition && facts.chip() == Some(&rim.product);
+    let chip = facts.chip().unwrap_or("unnamed");
+    let detail = format!("{what}, edition {}; the device is {edition} {chip}", rim.edition);
     if holds("rim_product", fits) {
         Check::passed("rim_product", detail)
     } else {

@@ -74,9 +74,16 @@ pub enum NvidiaRefusal {
         "no certificates came along; pass the device's chain (five certificates, leaf first) as an endorsement"
     )]
     NoChain,
-    /// Too many certificates.
-    #[error("{0} certificates, at most {most} are looked at", most = super::chain::CERTIFICATES_MAX)]
-    TooMany(usize),
+    /// More than is looked at.
+    #[error("{got} {what}, at most {most} are looked at; pass those of this device alone")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many came.
+        got: usize,
+        /// How many may come.
+        most: usize,
+    },
     /// A certificate cannot be read.
     #[error("certificate {number} of the chain: {source}")]
     Certificate {

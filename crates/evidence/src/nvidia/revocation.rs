@@ -6,9 +6,6 @@ use crate::time::Time;
 use crate::x509::Certificate;
 use crate::x509::ocsp::{Answer, Ocsp, OcspError, Status};
 
-/// Responses looked at: three certificates of a device, three of each signer.
-const RESPONSES_MAX: usize = 32;
-
 /// One certificate and what is known about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateStatus {
@@ -33,7 +30,7 @@ impl Revocation {
     /// Asks `responses` about every certificate of `paths` that has an issuer above it in its path.
     pub(super) fn of(responses: &[Vec<u8>], paths: &[&[Certificate]], at: Time) -> Self {
         let (mut parsed, mut unreadable) = (Vec::new(), Vec::new());
-        for der in responses.iter().take(RESPONSES_MAX) {
+        for der in responses {
             match Ocsp::parse(der) {
                 Ok(response) => parsed.push(response),
                 Err(e) => unreadable.push(e),

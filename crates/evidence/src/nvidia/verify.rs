@@ -9,15 +9,19 @@ use super::refusal::NvidiaRefusal;
 use super::revocation::Revocation;
 use super::rim;
 use crate::authentic::{Authentic, Check};
-use crate::bytes::{Nonce, RootDigest, sha256};
+use crate::bytes::{Nonce, RootDigest, SpkiDigest};
 use crate::controls::holds;
 use crate::time::Time;
 
 /// SHA-256 of the DER of "NVIDIA Device Identity CA".
 pub const PINNED_ROOTS: [RootDigest; 1] =
     [RootDigest::pinned(b"102bf659d5419614c9d8e6aecebc80454eb26b1df6a769ac720b9a690b167b48")];
+/// Certificates looked at: a chain has five.
+const CERTIFICATES_MAX: usize = 16;
 /// Manifests looked at: a GPU has two.
 const RIMS_MAX: usize = 8;
+/// OCSP responses looked at: about three certificates of a device and three of each signer.
+const RESPONSES_MAX: usize = 32;
 
 /// A report and everything that came beside it; untrusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,8 +70,14 @@ pub fn verify(
 ) -> Result<Authentic<Facts>, NvidiaRefusal> {
     // 1
     let report = parse(&evidence.report)?;
-    if evidence.rims.len() > RIMS_MAX {
-        return Err(NvidiaRefusal::TooMany(evidence.rims.len()));
+    for (what, list, most) in [
+        ("certificates", &evidence.certificates, CERTIFICATES_MAX),
+        ("RIMs", &evidence.rims, RIMS_MAX),
+        ("OCSP responses", &evidence.ocsp, RESPONSES_MAX),
+    ] {
+        if list.len() > most {
+            return Err(NvidiaRefusal::TooMany { what, got: list.len(), most });
+        }
     }
     // 2
     let chain = verify_chain(&evidence.certificates, roots.device, at)?;
@@ -120,7 +130,7 @@ pub fn verify(
         device: device(leaf),
         root: chain.root,
         chain: chain.certificates.iter().map(|c| c.subject_text().to_owned()).collect(),
-        leaf_key: sha256(leaf.key()),
+        identity: SpkiDigest::of_der(chain.certificates.get(1).unwrap_or(leaf).spki()),
         rims: judged.into_iter().map(|judged| judged.map(|(rim, _)| rim)).collect(),
         revocation,
         report,

@@ -108,6 +108,11 @@ fn one_device_may_not_stand_for_two() {
     let attack = || verify_composite(&lead(), &binder(), 4, &members);
     assert_eq!(attack().unwrap_err(), CompositeRefusal::Twice { first: 1, second: 3 });
     assert!(without("composite_twice", attack).is_ok());
+    // Nor after it was started again with other firmware, which gives it another leaf under the same boot ROM.
+    let again = Device { leaf: device.firmware("Test FMC LF 2"), ..device };
+    members[3] = answer(&again, member_nonce(&binder(), 3));
+    let refused = verify_composite(&lead(), &binder(), 4, &members).unwrap_err();
+    assert_eq!(refused, CompositeRefusal::Twice { first: 1, second: 3 });
 }
 
 #[test]

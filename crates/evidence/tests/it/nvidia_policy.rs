@@ -1,7 +1,7 @@
 //! Profiles for NVIDIA devices: manifests that belong and match, revocation, and every knob from both sides.
 
 use evidence::controls::without;
-use evidence::nvidia::{Evidence, Facts, Knobs, appraise};
+use evidence::nvidia::{Devices, Evidence, Facts, Knobs, appraise};
 use evidence::x509::Certificate;
 use evidence::x509::ocsp::{Ocsp as Parsed, OcspError};
 use evidence::{Check, Outcome};
@@ -138,6 +138,25 @@ fn a_manifest_of_another_driver_vbios_or_product_is_refused_for_that() {
         assert_eq!(bench.wrong(&evidence), [name, "rims"]);
         assert!(without(name, || bench.wrong(&evidence)).is_empty(), "{name}");
     }
+}
+
+#[test]
+fn the_chip_a_report_states_is_the_one_its_manifests_must_be_for() {
+    // A certificate may name a family; the same bytes under a Hopper's name are another chip's manifest.
+    let bench = Bench::new("GB20X");
+    let said = Said::gpu().with(35, b"GB202\0");
+    let manifests =
+        |product| [Manifest::driver(), Manifest::vbios()].map(|m| Manifest { product, ..m });
+    let wrong = |product| {
+        let evidence = bench.evidence(&said, &manifests(product));
+        failed(&bench.judge(&evidence, &Knobs::forensic()))
+    };
+    assert!(wrong("GB202").is_empty());
+    for other in ["GB20X", "GH100", "GB2020"] {
+        assert_eq!(wrong(other), ["rim_product", "rim_product"]);
+    }
+    let facts = bench.device.verify(&bench.device.evidence(&said)).unwrap();
+    assert_eq!(facts.facts().rim_ids()[0].1, "NV_GPU_CC_DRIVER_GB202_550.1");
 }
 
 #[test]
@@ -405,10 +424,29 @@ fn each_knob_refuses_what_it_is_about_and_takes_it_when_it_says_so() {
 }
 
 #[test]
+fn a_device_that_is_not_on_the_list_is_refused_whatever_serial_number_it_shows() {
+    let bench = Bench::new("GH100");
+    let evidence = bench.gpu();
+    let identity = bench.device.verify(&evidence).unwrap().facts().identity;
+    let only = |id| {
+        let knobs = Knobs { devices: Devices::Only(vec![id]), ..Knobs::production_2026_11() };
+        failed(&bench.judge(&evidence, &knobs))
+    };
+    assert!(only(identity).is_empty());
+    // The other one shows the same serial number.
+    let other = Bench::new("GH100");
+    let other = other.device.verify(&other.gpu()).unwrap().facts().clone();
+    assert_eq!(other.device, bench.device.verify(&evidence).unwrap().facts().device);
+    assert_eq!(only(other.identity), ["device"]);
+    assert!(without("device", || only(other.identity)).is_empty());
+}
+
+#[test]
 fn every_knob_is_said_in_words() {
     let words = |k: Knobs| k.words().join("\n");
     let all = words(Knobs::forensic());
     let changed = [
+        Knobs { devices: Devices::Only(Vec::new()), ..Knobs::forensic() },
         Knobs { products: Some(vec!["GH100".into()]), ..Knobs::forensic() },
         Knobs { rims: evidence::nvidia::Rims::Complete, ..Knobs::forensic() },
         Knobs { revocation: evidence::nvidia::Revocations::Complete, ..Knobs::forensic() },

@@ -145,14 +145,17 @@ fn a_chain_that_is_missing_too_long_or_unreadable_is_refused() {
     evidence.certificates.clear();
     assert_eq!(device.verify(&evidence).unwrap_err(), NvidiaRefusal::NoChain);
     evidence.certificates = vec![device.leaf.der.clone(); 17];
-    assert_eq!(device.verify(&evidence).unwrap_err(), NvidiaRefusal::TooMany(17));
+    let too_many = |what, got, most| NvidiaRefusal::TooMany { what, got, most };
+    assert_eq!(device.verify(&evidence).unwrap_err(), too_many("certificates", 17, 16));
     evidence.certificates = device.chain();
     evidence.certificates[2] = vec![0x30, 0];
     let refused = device.verify(&evidence).unwrap_err();
     assert!(matches!(refused, NvidiaRefusal::Certificate { number: 3, .. }), "{refused}");
     evidence.certificates = device.chain();
+    evidence.ocsp = vec![Vec::new(); 33];
+    assert_eq!(device.verify(&evidence).unwrap_err(), too_many("OCSP responses", 33, 32));
     evidence.rims = vec![Vec::new(); 9];
-    assert_eq!(device.verify(&evidence).unwrap_err(), NvidiaRefusal::TooMany(9));
+    assert_eq!(device.verify(&evidence).unwrap_err(), too_many("RIMs", 9, 8));
 }
 
 #[test]

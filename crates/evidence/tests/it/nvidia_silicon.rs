@@ -106,6 +106,16 @@ pub fn tcb_info(fwid: &[u8]) -> Vec<u8> {
     tlv(0x30, &[tlv(0x80, b"NVIDIA"), tlv(0xa6, &list)].concat())
 }
 
+/// A leaf for a device's firmware.
+fn firmware(params: &mut CertificateParams, product: &str) {
+    leaf(params);
+    let info = format!("NVIDIA:{product}:0123456789ABCDEF");
+    let arc = vec![1, 3, 6, 1, 4, 1, 412, 274, 1];
+    params.subject_alt_names = vec![SanType::OtherName((arc, info.into()))];
+    let id = CustomExtension::from_oid_content(&[2, 23, 133, 5, 4, 1], composite_id(&FWID));
+    params.custom_extensions = vec![id];
+}
+
 /// A device under a test-made root.
 pub struct Device {
     pub root: Holder,
@@ -125,16 +135,16 @@ impl Device {
         let identity = Holder::new("Test Identity", Some(&root), |_| {});
         let boot = Holder::new("Test BROM", Some(&identity), |_| {});
         let leaf = Holder::new("Test FMC LF", Some(&boot), |p| {
-            leaf(p);
-            let info = format!("NVIDIA:{product}:0123456789ABCDEF");
-            let arc = vec![1, 3, 6, 1, 4, 1, 412, 274, 1];
-            p.subject_alt_names = vec![SanType::OtherName((arc, info.into()))];
-            let id = CustomExtension::from_oid_content(&[2, 23, 133, 5, 4, 1], composite_id(&FWID));
-            p.custom_extensions = vec![id];
+            firmware(p, product);
             change(p);
         });
         let rim_root = Holder::new("Test RIM root", None, |_| {});
         Self { root, identity, boot, leaf, rim_root }
+    }
+
+    /// Another leaf of the same boot ROM.
+    pub fn firmware(&self, name: &str) -> Holder {
+        Holder::new(name, Some(&self.boot), |p| firmware(p, "GH100"))
     }
 
     /// The chain, leaf first.
