@@ -2,7 +2,7 @@
 
 use evidence::controls::without;
 use evidence::nvidia::{
-    Asked, Knobs, NvidiaRefusal, PINNED_RIM_ROOTS, Roots, appraise, layout, parse, verify,
+    Asked, Evidence, Knobs, NvidiaRefusal, PINNED_RIM_ROOTS, Roots, appraise, layout, parse, verify,
 };
 use evidence::x509::path::PathError;
 use evidence::{Nonce, Time};
@@ -10,7 +10,8 @@ use rcgen::{CertificateParams, CustomExtension};
 
 use crate::nvidia::{ROOTS, case, failed};
 use crate::nvidia_silicon::{
-    Device, FWID, Holder, NONCE, NOW, SHA_384, Said, dice_fwid, tcb_info, tlv,
+    Device, FWID, Holder, Manifest, NONCE, NOW, Ocsp, SHA_384, Said, Signer, dice_fwid, good,
+    tcb_info, tlv,
 };
 
 /// The refusal of what a device under the test's root signed.
@@ -271,20 +272,20 @@ fn a_firmware_id_that_is_not_the_certificates_is_refused() {
         })
     };
     let (old, new): (&[u64], &[u64]) = (&[2, 23, 133, 5, 4, 1], &[2, 23, 133, 5, 4, 1, 1]);
-    let good =
+    let right =
         [Device::new("GH100"), with(new, Some(tcb_info(&FWID))), with(old, Some(tcb_info(&FWID)))];
-    for device in good {
+    for device in right {
         assert!(device.verify(&device.evidence(&Said::gpu())).is_ok());
     }
     let sha256 = dice_fwid("2.16.840.1.101.3.4.2.1", &FWID);
-    let bad = [
+    let wrong = [
         with(new, Some(tcb_info(&[1; 48]))),
         with(old, None),
         with(old, Some(tlv(0x30, &[]))),
         with(new, Some(tlv(0x30, &tlv(0xa6, &sha256)))),
         with(new, Some(FWID.to_vec())),
     ];
-    for device in bad {
+    for device in wrong {
         let evidence = device.evidence(&Said::gpu());
         let attack = || device.verify(&evidence);
         assert!(matches!(attack(), Err(NvidiaRefusal::Fwid { .. })));
@@ -322,4 +323,63 @@ fn a_manifest_root_is_none_for_devices() {
         NOW,
     );
     assert!(matches!(got, Err(NvidiaRefusal::Path(PathError::UntrustedRoot(_)))));
+}
+
+/// One change to bytes: a flip, a cut, a copy of a part elsewhere.
+fn mutated(bytes: &mut Vec<u8>, kind: u8, at: usize, with: u8) {
+    let at = at % bytes.len().max(1);
+    match kind % 4 {
+        0 if !bytes.is_empty() => bytes[at] ^= 1 << (with % 8),
+        1 if !bytes.is_empty() => bytes[at] = with,
+        2 => bytes.truncate(at),
+        _ => {
+            let part = bytes[at..bytes.len().min(at + usize::from(with))].to_vec();
+            bytes.splice(at..at, part);
+        }
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(192))]
+
+    #[test]
+    fn bytes_of_any_kind_give_an_error_and_never_panic(
+        junk in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400),
+        changes in proptest::collection::vec(
+            (0_u8..4, 0_usize..8192, proptest::prelude::any::<u8>()), 1..6),
+    ) {
+        let (device, parts) = made();
+        let mut changed = parts.clone();
+        for (kind, at, with) in changes {
+            changed.iter_mut().for_each(|part| mutated(part, kind, at, with));
+        }
+        let [report, manifest, answer] = changed;
+        for report in [&junk, &report] {
+            if let Ok(r) = parse(report) {
+                proptest::prop_assert_eq!(r.signed_len + 96 + r.trailing, report.len());
+            }
+            let _ = evidence::x509::ocsp::Ocsp::parse(report);
+        }
+        let evidence = Evidence {
+            report: parts[0].clone(),
+            certificates: device.chain(),
+            rims: vec![junk.clone(), manifest],
+            ocsp: vec![junk, answer],
+        };
+        let facts = device.verify(&evidence).unwrap();
+        let checks = appraise(facts.facts(), &Knobs::forensic());
+        proptest::prop_assert!(failed(&checks).contains(&"rim"));
+    }
+}
+
+/// A device with a report, a manifest and an answer, made once.
+fn made() -> &'static (Device, [Vec<u8>; 3]) {
+    static MADE: std::sync::OnceLock<(Device, [Vec<u8>; 3])> = std::sync::OnceLock::new();
+    MADE.get_or_init(|| {
+        let device = Device::new("GH100");
+        let manifest = Signer::new(&device).manifest(&Manifest::vbios()).into_bytes();
+        let answer = Ocsp::new(&device.boot, &device.identity, good()).encode();
+        let report = device.report(&Said::gpu());
+        (device, [report, manifest, answer])
+    })
 }
