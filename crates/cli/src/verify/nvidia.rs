@@ -35,7 +35,8 @@ pub(super) fn detect(bytes: &[u8]) -> bool {
 pub(super) fn detect_rim(bytes: &[u8]) -> bool {
     let head = bytes.get(..bytes.len().min(1024)).unwrap_or_default();
     let head = String::from_utf8_lossy(head);
-    head.trim_start().starts_with('<') && head.contains("SoftwareIdentity")
+    head.trim_start_matches('\u{feff}').trim_start().starts_with('<')
+        && head.contains("SoftwareIdentity")
 }
 
 /// Verifies and appraises a report.
@@ -128,7 +129,7 @@ fn fields(facts: &Facts) -> Value {
     let statuses = facts.revocation.certificates.iter().map(|c| {
         let status = match &c.status {
             Ok(None) => "not asked".to_owned(),
-            Ok(Some(status)) => format!("{status:?}"),
+            Ok(Some(status)) => status.to_string(),
             Err(e) => e.to_string(),
         };
         json!({"certificate": c.subject, "status": status})

@@ -204,12 +204,8 @@ fn revoked(facts: &Facts, knobs: &Knobs) -> Check {
     for c in &known.certificates {
         match &c.status {
             Err(e) => bad.push(e.to_string()),
-            Ok(Some(Status::Revoked { since, reason })) => {
-                let reason = reason.map_or("no reason".to_owned(), |r| format!("reason {r}"));
-                bad.push(format!("{} is revoked since {since} ({reason}); refuse it", c.subject));
-            }
-            Ok(Some(Status::Unknown)) => {
-                bad.push(format!("{} is unknown to its issuer", c.subject))
+            Ok(Some(status @ (Status::Revoked { .. } | Status::Unknown))) => {
+                bad.push(format!("{} is {status}; do not use this device", c.subject));
             }
             Ok(Some(Status::Good | Status::Hold { .. })) => {}
             Ok(None) => open.push(c.subject.as_str()),
@@ -237,7 +233,7 @@ fn revoked(facts: &Facts, knobs: &Knobs) -> Check {
 /// A certificate on hold may become good again: its own result, and its own knob.
 fn on_hold(facts: &Facts, knobs: &Knobs) -> Option<Check> {
     let held = facts.revocation.certificates.iter().filter_map(|c| match c.status {
-        Ok(Some(Status::Hold { since })) => Some(format!("{} is on hold since {since}", c.subject)),
+        Ok(Some(status @ Status::Hold { .. })) => Some(format!("{} is {status}", c.subject)),
         _ => None,
     });
     let held = held.collect::<Vec<_>>();

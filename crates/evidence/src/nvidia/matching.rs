@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::layout::{DISABLED, Facts, FieldId, Kind};
 use super::rim::{Firmware, MinSvn, Rim};
-use crate::authentic::Check;
+use crate::authentic::{Check, Outcome};
 use crate::controls::holds;
 
 /// The video decoder's index: NVIDIA compares it only where the decoder is fused on.
@@ -39,7 +39,7 @@ fn one(facts: &Facts, rim: &Rim, claimed: &mut BTreeMap<u16, Firmware>, out: &mu
     let what = format!("RIM for {} {} of {}", firmware.as_str(), rim.version, rim.product);
     out.checks.push(Check::passed("rim", format!("{what}, signed by {}", rim.signer)));
     let checks = [product(facts, rim, &what), version(facts, rim, &what)];
-    let belongs = checks.iter().all(|c| c.outcome == crate::authentic::Outcome::Passed);
+    let belongs = checks.iter().all(|c| c.outcome == Outcome::Passed);
     out.checks.extend(checks);
     if !belongs {
         return;
@@ -116,7 +116,7 @@ fn measurements(facts: &Facts, rim: &Rim, what: &str) -> Check {
             differing.push(format!("index {index} measured {got}"));
         }
     }
-    if holds("rim_measurements", differing.is_empty() && compared > 0) {
+    if holds("measurements", differing.is_empty() && compared > 0) {
         Check::passed("measurements", format!("{what}: {compared} values as measured{notes}"))
     } else {
         let list = differing.join(", ");
@@ -138,7 +138,7 @@ fn security_versions(facts: &Facts, wanted: &[MinSvn], what: &str) -> Check {
         typed && opaque.u16(m.field).is_some_and(|v| u64::from(v) >= m.least)
     };
     let short = wanted.iter().filter(|m| !reached(m)).collect::<Vec<_>>();
-    if holds("rim_min_svn", short.is_empty()) {
+    if holds("security_versions", short.is_empty()) {
         Check::passed("security_versions", format!("{what}: {} reached", wanted.len()))
     } else {
         let list = short.iter().map(|m| format!("{} below {}", m.name, m.least));

@@ -37,12 +37,15 @@ impl Revocation {
             }
         }
         let mut out = Self { unreadable, certificates: Vec::new(), holds_until: Time::MAX };
+        // Two manifests may have one authority; it is asked about once.
+        let mut seen = Vec::new();
         for path in paths {
             for (certificate, number) in path.iter().zip(1_usize..) {
                 let authorities = path.get(number..).unwrap_or_default();
-                if authorities.is_empty() {
+                if authorities.is_empty() || seen.contains(&certificate.der()) {
                     continue;
                 }
+                seen.push(certificate.der());
                 let answer = worst(&parsed, certificate, authorities, at);
                 if let Ok(Some(a)) = &answer {
                     out.holds_until = out.holds_until.min(a.window.not_after);

@@ -4,6 +4,8 @@
 //! issuer, or a responder that the issuer, or an authority above it, certified for this purpose. A nonce is for whoever
 //! asked: [`Ocsp::nonce`] hands it out to be compared with the one sent.
 
+use core::fmt;
+
 use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384};
 use der::asn1::{Any, GeneralizedTime, Null, ObjectIdentifier, OctetString};
 use der::{Choice, Decode, Encode, Enumerated, Sequence};
@@ -41,6 +43,11 @@ pub enum OcspError {
     /// The responder answered with an error.
     #[error("the OCSP responder answered {0}, expected 0 (successful); ask it again")]
     Unsuccessful(u8),
+    /// Two answers about one certificate.
+    #[error(
+        "OCSP response has two answers about {0:?}; ask the responder about each certificate once"
+    )]
+    Twice(String),
     /// It does not say when the next one comes.
     #[error("OCSP response without nextUpdate would hold for ever; ask a responder that states it")]
     NoEnd,
@@ -78,6 +85,20 @@ pub enum Status {
     },
     /// The responder does not know the certificate.
     Unknown,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Good => f.write_str("good"),
+            Self::Hold { since } => write!(f, "on hold since {since}"),
+            Self::Revoked { since, reason: None } => write!(f, "revoked since {since}"),
+            Self::Revoked { since, reason: Some(n) } => {
+                write!(f, "revoked since {since}, reason {n}")
+            }
+            Self::Unknown => f.write_str("unknown to its issuer"),
+        }
+    }
 }
 
 /// A status that was checked, and until when it may be relied on.
@@ -158,7 +179,7 @@ impl Ocsp {
     /// 1. find the certificate, 2. who signed, 3. the window.
     ///
     /// # Errors
-    /// [`OcspError::Signature`], [`OcspError::Window`].
+    /// [`OcspError::Twice`], [`OcspError::Signature`], [`OcspError::Window`].
     pub fn answer(
         &self,
         certificate: &Certificate,
@@ -168,9 +189,11 @@ impl Ocsp {
     ) -> Result<Option<Answer>, OcspError> {
         // 1
         let Some(issuer) = authorities.first() else { return Ok(None) };
-        let Some(single) = self.singles.iter().find(|s| s.id.names(certificate, issuer)) else {
-            return Ok(None);
-        };
+        let mut named = self.singles.iter().filter(|s| s.id.names(certificate, issuer));
+        let Some(single) = named.next() else { return Ok(None) };
+        if !holds("ocsp_once", named.next().is_none()) {
+            return Err(OcspError::Twice(certificate.subject_text().to_owned()));
+        }
         // 2
         let signer = self.signer(issuer, authorities, schemes, at);
         if !holds("ocsp_signature", signer.is_some()) {

@@ -430,6 +430,8 @@ pub struct Ocsp<'a> {
     pub issuer: &'a Holder,
     pub by: &'a Holder,
     pub status: Vec<u8>,
+    /// A second answer about the same certificate.
+    pub and: Option<Vec<u8>>,
     pub from: &'static str,
     pub to: Option<&'static str>,
 }
@@ -437,7 +439,7 @@ pub struct Ocsp<'a> {
 impl<'a> Ocsp<'a> {
     pub fn new(subject: &'a Holder, issuer: &'a Holder, status: Vec<u8>) -> Self {
         let (from, to) = ("20270115000000Z", Some("20270122000000Z"));
-        Self { subject, issuer, by: issuer, status, from, to }
+        Self { subject, issuer, by: issuer, status, and: None, from, to }
     }
 
     pub fn encode(&self) -> Vec<u8> {
@@ -454,13 +456,18 @@ impl<'a> Ocsp<'a> {
             ]
             .concat(),
         );
-        let mut single = [id, self.status.clone(), tlv(0x18, self.from.as_bytes())].concat();
-        single.extend(self.to.map(|t| tlv(0xa0, &tlv(0x18, t.as_bytes()))).unwrap_or_default());
+        let single = |status: &Vec<u8>| {
+            let end = self.to.map(|t| tlv(0xa0, &tlv(0x18, t.as_bytes()))).unwrap_or_default();
+            let parts = [id.clone(), status.clone(), tlv(0x18, self.from.as_bytes()), end];
+            tlv(0x30, &parts.concat())
+        };
+        let singles = [Some(&self.status), self.and.as_ref()].into_iter().flatten().map(single);
+        let singles = singles.collect::<Vec<_>>().concat();
         let responder = tlv(0xa2, &tlv(4, &[0; 20]));
         let produced = tlv(0x18, self.from.as_bytes());
         let nonce = [oid("1.3.6.1.5.5.7.48.1.2"), tlv(4, &tlv(4, &[5; 16]))].concat();
         let extensions = tlv(0xa1, &tlv(0x30, &tlv(0x30, &nonce)));
-        let singles = tlv(0x30, &tlv(0x30, &single));
+        let singles = tlv(0x30, &singles);
         let data = tlv(0x30, &[responder, produced, singles, extensions].concat());
         let mut signature = vec![0];
         signature.extend(sign(&ECDSA_P384_SHA384_ASN1_SIGNING, &self.by.key, &data));
