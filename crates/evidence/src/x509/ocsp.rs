@@ -8,7 +8,7 @@ use core::fmt;
 
 use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384};
 use der::asn1::{Any, GeneralizedTime, Null, ObjectIdentifier, OctetString};
-use der::{Choice, Decode, Encode, Enumerated, Sequence};
+use der::{Choice, Decode, Encode, Sequence, Tag, Tagged};
 use thiserror::Error;
 use x509_cert::certificate::Raw;
 use x509_cert::ext::Extension;
@@ -139,8 +139,9 @@ impl Ocsp {
         }
         let form = |_| OcspError::Form;
         let outer = OcspResponse::from_der(der).map_err(form)?;
-        if outer.status != ResponseStatus::Successful {
-            return Err(OcspError::Unsuccessful(outer.status.code()));
+        let status = enumerated(&outer.status)?;
+        if status != 0 {
+            return Err(OcspError::Unsuccessful(status));
         }
         let inner = outer.bytes.filter(|b| b.kind == BASIC).ok_or(OcspError::Form)?;
         let basic = BasicResponse::from_der(inner.response.as_bytes()).map_err(form)?;
@@ -246,10 +247,12 @@ fn single(s: SingleResponse) -> Result<Single, OcspError> {
     let status = match s.status {
         CertStatus::Good(_) => Status::Good,
         CertStatus::Unknown(_) => Status::Unknown,
-        CertStatus::Revoked(RevokedInfo { at, reason }) => match reason.map(Reason::code) {
-            Some(HOLD) => Status::Hold { since: time(&at) },
-            reason => Status::Revoked { since: time(&at), reason },
-        },
+        CertStatus::Revoked(RevokedInfo { at, reason }) => {
+            match reason.as_ref().map(enumerated).transpose()? {
+                Some(HOLD) => Status::Hold { since: time(&at) },
+                reason => Status::Revoked { since: time(&at), reason },
+            }
+        }
     };
     let not_after = time(&s.next_update.ok_or(OcspError::NoEnd)?);
     Ok(Single { id: s.id, status, window: Window { not_before: time(&s.this_update), not_after } })
@@ -257,33 +260,9 @@ fn single(s: SingleResponse) -> Result<Single, OcspError> {
 
 #[derive(Clone, Debug, Sequence)]
 struct OcspResponse {
-    status: ResponseStatus,
+    status: Any,
     #[asn1(context_specific = "0", optional = "true", tag_mode = "EXPLICIT")]
     bytes: Option<ResponseBytes>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enumerated)]
-#[repr(u8)]
-enum ResponseStatus {
-    Successful = 0,
-    MalformedRequest = 1,
-    InternalError = 2,
-    TryLater = 3,
-    SigRequired = 5,
-    Unauthorized = 6,
-}
-
-impl ResponseStatus {
-    const fn code(self) -> u8 {
-        match self {
-            Self::Successful => 0,
-            Self::MalformedRequest => 1,
-            Self::InternalError => 2,
-            Self::TryLater => 3,
-            Self::SigRequired => 5,
-            Self::Unauthorized => 6,
-        }
-    }
 }
 
 #[derive(Clone, Debug, Sequence)]
@@ -336,38 +315,14 @@ enum CertStatus {
 struct RevokedInfo {
     at: GeneralizedTime,
     #[asn1(context_specific = "0", optional = "true", tag_mode = "EXPLICIT")]
-    reason: Option<Reason>,
+    reason: Option<Any>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enumerated)]
-#[repr(u8)]
-enum Reason {
-    Unspecified = 0,
-    KeyCompromise = 1,
-    CaCompromise = 2,
-    AffiliationChanged = 3,
-    Superseded = 4,
-    CessationOfOperation = 5,
-    CertificateHold = 6,
-    RemoveFromCrl = 8,
-    PrivilegeWithdrawn = 9,
-    AaCompromise = 10,
-}
-
-impl Reason {
-    const fn code(self) -> u8 {
-        match self {
-            Self::Unspecified => 0,
-            Self::KeyCompromise => 1,
-            Self::CaCompromise => 2,
-            Self::AffiliationChanged => 3,
-            Self::Superseded => 4,
-            Self::CessationOfOperation => 5,
-            Self::CertificateHold => 6,
-            Self::RemoveFromCrl => 8,
-            Self::PrivilegeWithdrawn => 9,
-            Self::AaCompromise => 10,
-        }
+/// The number of an ENUMERATED; those in use fit one byte.
+fn enumerated(any: &Any) -> Result<u8, OcspError> {
+    match (any.tag(), any.value()) {
+        (Tag::Enumerated, [n]) => Ok(*n),
+        _ => Err(OcspError::Form),
     }
 }
 
