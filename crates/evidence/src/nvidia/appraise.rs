@@ -3,6 +3,7 @@
 use super::layout::{DISABLED, ENABLED, Facts, FieldId, Kind};
 use super::matching::{matched, wanted};
 use super::rim::Firmware;
+use super::verify::Asked;
 use crate::authentic::Check;
 use crate::bytes::SpkiDigest;
 use crate::controls::holds;
@@ -48,6 +49,8 @@ pub struct Knobs {
     pub revocation: Revocations,
     /// Certificates on hold taken.
     pub hold: bool,
+    /// Reports taken though nobody says which nonce was asked for.
+    pub unasked: bool,
     /// GPUs whose report states no firmware id taken.
     pub without_fwid: bool,
     /// Opaque fields taken that nobody has published.
@@ -68,6 +71,7 @@ impl Knobs {
             rims: Rims::Given,
             revocation: Revocations::Given,
             hold: false,
+            unasked: true,
             without_fwid: true,
             unknown_fields: true,
             uncounted: true,
@@ -85,6 +89,7 @@ impl Knobs {
             rims: Rims::Complete,
             revocation: Revocations::Complete,
             hold: false,
+            unasked: false,
             without_fwid: false,
             unknown_fields: false,
             uncounted: false,
@@ -127,6 +132,7 @@ impl Knobs {
             format!("RIMs: {rims}"),
             format!("revocation statuses: {revocation}"),
             format!("certificates on hold: {}", taken(self.hold)),
+            format!("reports whose nonce nobody asked for: {}", taken(self.unasked)),
             format!("GPUs without FWID: {}", taken(self.without_fwid)),
             format!("opaque fields nobody has published: {}", taken(self.unknown_fields)),
             format!("values that MSRSCNT contradicts: {}", taken(self.uncounted)),
@@ -144,6 +150,7 @@ pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {
     checks.extend([complete(facts, knobs, &rims.covered), revoked(facts, knobs)]);
     checks.extend(on_hold(facts, knobs));
     checks.extend([
+        asked(facts, knobs),
         fwid(facts, knobs),
         fields(facts, knobs),
         counts(facts, knobs),
@@ -238,6 +245,17 @@ fn on_hold(facts: &Facts, knobs: &Knobs) -> Option<Check> {
     });
     let held = held.collect::<Vec<_>>();
     (!held.is_empty()).then(|| check("certificate_hold", knobs.hold, held.join("; ")))
+}
+
+fn asked(facts: &Facts, knobs: &Knobs) -> Check {
+    match facts.asked {
+        Asked::Nonce(_) => Check::passed("nonce_asked", "the report answers a stated nonce"),
+        Asked::Unstated => check(
+            "nonce_asked",
+            knobs.unasked,
+            "the report may be of any age; state the nonce that was asked for".to_owned(),
+        ),
+    }
 }
 
 fn fwid(facts: &Facts, knobs: &Knobs) -> Check {

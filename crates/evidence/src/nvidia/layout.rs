@@ -3,6 +3,7 @@
 use super::refusal::RimRefusal;
 use super::revocation::Revocation;
 use super::rim::{Firmware, Rim};
+use super::verify::Asked;
 use crate::bytes::{Nonce, RootDigest, SpkiDigest};
 
 /// Largest report: a full measurement record and opaque data stay far below; drivers hand out buffers of 8 KiB.
@@ -262,6 +263,8 @@ impl Device {
 pub struct Facts {
     /// The report.
     pub report: Report,
+    /// What the relying party had asked for; a nonce that is stated here is the report's.
+    pub asked: Asked,
     /// The device, where its certificate names it.
     pub device: Option<Device>,
     /// The pinned root its chain ended in.

@@ -127,6 +127,7 @@ pub fn verify(
     let revocation = Revocation::of(&evidence.ocsp, &paths, at);
     holds_until = holds_until.min(revocation.holds_until);
     let facts = Facts {
+        asked,
         device: device(leaf),
         root: chain.root,
         chain: chain.certificates.iter().map(|c| c.subject_text().to_owned()).collect(),

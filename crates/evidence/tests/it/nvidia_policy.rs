@@ -1,7 +1,7 @@
 //! Profiles for NVIDIA devices: manifests that belong and match, revocation, and every knob from both sides.
 
 use evidence::controls::without;
-use evidence::nvidia::{Devices, Evidence, Facts, Knobs, appraise};
+use evidence::nvidia::{Asked, Devices, Evidence, Facts, Knobs, Roots, appraise};
 use evidence::x509::Certificate;
 use evidence::x509::ocsp::{Ocsp as Parsed, OcspError};
 use evidence::{Check, Outcome};
@@ -452,6 +452,18 @@ fn a_device_that_is_not_on_the_list_is_refused_whatever_serial_number_it_shows()
 }
 
 #[test]
+fn a_report_whose_nonce_nobody_states_is_refused_where_a_profile_wants_to_know_its_age() {
+    let bench = Bench::new("GH100");
+    let (device, rim) = ([bench.device.root.digest()], [bench.device.rim_root.digest()]);
+    let roots = Roots { device: &device, rim: &rim };
+    let facts = evidence::nvidia::verify(&bench.gpu(), &roots, Asked::Unstated, NOW).unwrap();
+    let wrong = |knobs| failed(&appraise(facts.facts(), &knobs));
+    assert!(wrong(Knobs { unasked: true, ..Knobs::production_2026_11() }).is_empty());
+    assert_eq!(wrong(Knobs::production_2026_11()), ["nonce_asked"]);
+    assert!(without("nonce_asked", || wrong(Knobs::production_2026_11())).is_empty());
+}
+
+#[test]
 fn every_knob_is_said_in_words() {
     let words = |k: Knobs| k.words().join("\n");
     let all = words(Knobs::forensic());
@@ -461,6 +473,7 @@ fn every_knob_is_said_in_words() {
         Knobs { rims: evidence::nvidia::Rims::Complete, ..Knobs::forensic() },
         Knobs { revocation: evidence::nvidia::Revocations::Complete, ..Knobs::forensic() },
         Knobs { hold: true, ..Knobs::forensic() },
+        Knobs { unasked: false, ..Knobs::forensic() },
         Knobs { without_fwid: false, ..Knobs::forensic() },
         Knobs { unknown_fields: false, ..Knobs::forensic() },
         Knobs { uncounted: false, ..Knobs::forensic() },
