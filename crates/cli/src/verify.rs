@@ -6,6 +6,7 @@ mod cca;
 mod ear;
 mod input;
 mod nitro;
+mod nvidia;
 mod psa;
 mod report;
 mod snp;
@@ -43,6 +44,12 @@ pub struct VerifyArgs {
     /// What belongs to the evidence: certificates (PEM or DER), or a status list as its vendor serves it
     #[arg(long, value_name = "FILE")]
     endorsement: Vec<PathBuf>,
+    /// A reference manifest of the device's firmware (NVIDIA RIM, XML)
+    #[arg(long, value_name = "FILE")]
+    rim: Vec<PathBuf>,
+    /// An OCSP response about a certificate of the evidence (DER)
+    #[arg(long, value_name = "FILE")]
+    ocsp: Vec<PathBuf>,
     /// A profile: a file, or a shipped one, e.g. forensic-2026-11 or snp-2026-11
     #[arg(long, value_name = "FILE|PROFILE", default_value = FORENSIC)]
     policy: String,
@@ -73,6 +80,8 @@ const KINDS: &[KindOf] = &[
     KindOf { tee: "psa", detect: psa::detect, judge: psa::judge },
     KindOf { tee: "android-key", detect: android::detect, judge: android::judge },
     KindOf { tee: "snp", detect: snp::detect, judge: snp::judge },
+    KindOf { tee: "nvidia", detect: nvidia::detect, judge: nvidia::judge },
+    KindOf { tee: "nvidia-rim", detect: nvidia::detect_rim, judge: nvidia::judge_rim },
 ];
 
 /// Verifies and prints; the exit status says how it went.

@@ -3,6 +3,7 @@
 //! No algorithm is read from a certificate and followed: the caller says which schemes its vendor uses.
 
 pub mod crl;
+pub mod ocsp;
 pub mod path;
 pub mod usage;
 
@@ -313,7 +314,7 @@ fn signed_part(der: &[u8]) -> Option<&[u8]> {
 }
 
 /// Length of a DER element with its header, and its content.
-fn element(der: &[u8]) -> Option<(usize, &[u8])> {
+pub(crate) fn element(der: &[u8]) -> Option<(usize, &[u8])> {
     let (header, len) = match *der.get(1..)? {
         [n, ..] if n < 0x80 => (2, usize::from(n)),
         [0x81, n, ..] => (3, usize::from(n)),

@@ -15,3 +15,4 @@ mod stage;
 mod tour;
 mod verify;
 mod verify_cose;
+mod verify_nvidia;

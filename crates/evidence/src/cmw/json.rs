@@ -81,16 +81,23 @@ fn record(parts: &[Value]) -> Result<Record, CmwError> {
     Ok(Record { message_type: MessageType::Media(media), value, indicators })
 }
 
-fn collection(mut map: Map<String, Value>, depth: usize) -> Result<Collection, CmwError> {
+fn collection(map: Map<String, Value>, depth: usize) -> Result<Collection, CmwError> {
     let inside = depth.saturating_add(1);
     if inside > DEPTH_MAX {
         return Err(CmwError::Deep);
     }
-    let kind = match map.remove(RESERVED) {
+    // Looked up and passed over rather than taken out: whether taking out keeps the order is a feature of the library.
+    let kind = match map.get(RESERVED) {
         None => None,
-        Some(Value::String(text)) => Some(CollectionType::new(&text)?),
+        Some(Value::String(text)) => Some(CollectionType::new(text)?),
         Some(other) => return Err(CmwError::CollectionType(other.to_string())),
     };
     let member = |(label, value): (String, Value)| Ok((Label::text(&label)?, cmw(value, inside)?));
-    Collection::new(kind, map.into_iter().map(member).collect::<Result<_, CmwError>>()?)
+    Collection::new(
+        kind,
+        map.into_iter()
+            .filter(|(label, _)| label != RESERVED)
+            .map(member)
+            .collect::<Result<_, CmwError>>()?,
+    )
 }
