@@ -1,13 +1,20 @@
 //! `casemate verify`: one file of hardware evidence, or a case folder, judged offline. Authentic and acceptable are two answers.
 
+mod anchor;
+mod android;
+mod cca;
+mod ear;
 mod input;
+mod nitro;
+mod nvidia;
+mod psa;
 mod report;
 mod snp;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::ValueEnum;
 
 use self::input::Input;
@@ -15,7 +22,7 @@ use self::report::Report;
 use crate::output::{Failure, exit_code, json as print_json};
 
 /// Profile used without `--policy`: it judges what the evidence says and admits nothing.
-const FORENSIC: &str = "forensic-2026-11";
+const FORENSIC: &str = evidence::profile::FORENSIC;
 
 /// Verify a file of hardware evidence, offline.
 #[derive(clap::Args)]
@@ -34,13 +41,19 @@ pub struct VerifyArgs {
     /// A trust anchor besides the pinned ones (certificate, public key or JWK)
     #[arg(long, value_name = "FILE")]
     root: Vec<PathBuf>,
-    /// A certificate that belongs to the evidence (PEM or DER)
+    /// What belongs to the evidence: certificates (PEM or DER), or a status list as its vendor serves it
     #[arg(long, value_name = "FILE")]
     endorsement: Vec<PathBuf>,
-    /// A shipped profile, e.g. forensic-2026-11 or snp-2026-11
-    #[arg(long, value_name = "PROFILE", default_value = FORENSIC)]
+    /// A reference manifest of the device's firmware (NVIDIA RIM, XML)
+    #[arg(long, value_name = "FILE")]
+    rim: Vec<PathBuf>,
+    /// An OCSP response about a certificate of the evidence (DER)
+    #[arg(long, value_name = "FILE")]
+    ocsp: Vec<PathBuf>,
+    /// A profile: a file, or a shipped one, e.g. forensic-2026-11 or snp-2026-11
+    #[arg(long, value_name = "FILE|PROFILE", default_value = FORENSIC)]
     policy: String,
-    /// How to print
+    /// How to print; `ear` is an attestation result's claims-set, not signed
     #[arg(long, value_enum, default_value = "table")]
     format: VerifyFormat,
 }
@@ -59,7 +72,17 @@ struct KindOf {
     judge: fn(&Input) -> Result<Report>,
 }
 
-const KINDS: &[KindOf] = &[KindOf { tee: "snp", detect: snp::detect, judge: snp::judge }];
+/// Those with a mark of their own before the one that is known by its length alone.
+const KINDS: &[KindOf] = &[
+    KindOf { tee: "nitro", detect: nitro::detect_enclave, judge: nitro::judge_enclave },
+    KindOf { tee: "nitrotpm", detect: nitro::detect_tpm, judge: nitro::judge_tpm },
+    KindOf { tee: "cca", detect: cca::detect, judge: cca::judge },
+    KindOf { tee: "psa", detect: psa::detect, judge: psa::judge },
+    KindOf { tee: "android-key", detect: android::detect, judge: android::judge },
+    KindOf { tee: "snp", detect: snp::detect, judge: snp::judge },
+    KindOf { tee: "nvidia", detect: nvidia::detect, judge: nvidia::judge },
+    KindOf { tee: "nvidia-rim", detect: nvidia::detect_rim, judge: nvidia::judge_rim },
+];
 
 /// Verifies and prints; the exit status says how it went.
 pub fn run(args: &VerifyArgs) -> ExitCode {
@@ -73,9 +96,6 @@ pub fn run(args: &VerifyArgs) -> ExitCode {
 }
 
 fn judge(args: &VerifyArgs) -> Result<ExitCode> {
-    if args.format == VerifyFormat::Ear {
-        bail!(Failure::Usage("--format ear: not yet".to_owned()));
-    }
     let input = Input::load(args)?;
     let path = args.path.display();
     let kind = match input.file() {
@@ -88,16 +108,12 @@ fn judge(args: &VerifyArgs) -> Result<ExitCode> {
             .ok_or_else(|| Failure::Usage(format!("{path}: kind {:?}: not yet", input.tee)))?,
     };
     let report = (kind.judge)(&input)?;
-    if args.format == VerifyFormat::Json {
-        print_json(&report.json());
-    } else {
-        report.print();
+    match args.format {
+        VerifyFormat::Table => report.print(),
+        VerifyFormat::Json => print_json(&report.json()),
+        VerifyFormat::Ear => {
+            print_json(&ear::result(&report, input.at, input.nonce.as_deref()));
+        }
     }
     Ok(ExitCode::from(report.status()))
-}
-
-/// The refusal of a profile's name, with those there are.
-fn no_profile(name: &str, shipped: &[&str]) -> Failure {
-    let all = [&[FORENSIC], shipped].concat().join(", ");
-    Failure::Usage(format!("no profile {name:?} is shipped for this kind; there are: {all}"))
 }

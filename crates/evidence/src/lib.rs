@@ -10,15 +10,26 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
 
+pub mod android;
 pub mod appraise;
 pub mod authentic;
 pub mod binder;
 pub mod bytes;
 pub mod cbor;
+pub mod cca;
+pub mod cmw;
+pub mod composite;
 pub mod controls;
 pub mod cose;
+pub mod ear;
 pub mod hardware;
+pub mod json;
+mod knob;
 pub mod layered;
+pub mod nitro;
+pub mod nvidia;
+pub mod profile;
+pub mod psa;
 pub mod snp;
 pub mod software;
 pub mod statement;
@@ -28,8 +39,9 @@ pub mod x509;
 pub use authentic::{Authentic, Check, Outcome};
 pub use binder::{Binder, BinderKind, End, MonitorBinding, ProgramClaim, Session, Side};
 pub use bytes::{
-    BinderDigest, ContentDigest, DomainRoot, Exporter, Measurement, Nonce, ReportData, RootDigest,
-    SpkiDigest, StatementKey,
+    AuditKey, BinderDigest, ContentDigest, DomainRoot, Exporter, Measurement, Nonce, ReportData,
+    RootDigest, SpkiDigest, StatementKey,
 };
 pub use hardware::{Detail, HardwareEvidence, HardwareFacts, Isolation, Kind, MachineId};
+pub use profile::Profile;
 pub use time::{Time, Window};

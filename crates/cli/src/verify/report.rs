@@ -17,7 +17,7 @@ pub(super) struct Profile {
 
 impl Profile {
     /// SHA-256 over its name and its words, a line each.
-    fn digest(&self) -> String {
+    pub(super) fn digest(&self) -> String {
         let text = format!("casemate profile 1\n{}\n{}\n", self.id, self.words.join("\n"));
         hex::encode(sha256(text.as_bytes()))
     }
@@ -78,6 +78,18 @@ impl Report {
         } else {
             Check::failed("nonce", detail)
         });
+    }
+
+    /// The same where the relying party may not have said: a profile that admits something demands that it does.
+    pub(super) fn ask_nonce(&mut self, field: &str, wanted: Option<&[u8]>, seen: &[u8]) {
+        match wanted {
+            Some(wanted) => self.check_nonce(field, wanted, seen),
+            None if self.profile.id == FORENSIC => {}
+            None => self.checks.push(Check::failed(
+                "nonce",
+                format!("this profile takes evidence only for what was asked for; pass the {field} with --nonce"),
+            )),
+        }
     }
 
     /// The first check that did not hold.

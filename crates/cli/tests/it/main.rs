@@ -10,6 +10,9 @@
 mod authority;
 mod first_hour;
 mod isolation;
+mod running;
 mod stage;
 mod tour;
 mod verify;
+mod verify_cose;
+mod verify_nvidia;

@@ -32,7 +32,7 @@ fn sign(key: &Ed25519KeyPair, label: &str, payload: Vec<u8>) -> Vec<u8> {
     cose::assemble(payload, signature)
 }
 
-fn binding() -> MonitorBinding {
+pub fn binding() -> MonitorBinding {
     MonitorBinding {
         domain: DomainRoot::new([7; 32]),
         statement_key: public(&pair(3)),
@@ -70,7 +70,7 @@ fn roots() -> Vec<RootDigest> {
     vec![root_digest(&public(&pair(1)))]
 }
 
-fn good() -> Authentic<HardwareFacts> {
+pub fn good() -> Authentic<HardwareFacts> {
     software::verify(&evidence_of(&endorsement(), &report()), &roots(), NOW).unwrap()
 }
 
@@ -152,7 +152,7 @@ fn software_evidence_under_the_production_profile_is_refused_for_the_kind() {
         images: vec![hardware.facts().measurement],
         isolation: vec![Isolation::Software],
         host: vec![HostOs::Mutable],
-        knobs: Knobs::Snp(snp::Knobs::production_2026_11()),
+        knobs: Knobs::Snp(Box::new(snp::Knobs::shipped("snp-2026-11").unwrap().clone())),
     };
     let names = |v: &evidence::appraise::Verdict| v.failures().map(|c| c.name).collect::<Vec<_>>();
     let verdict = appraise(&hardware, None, &profile);

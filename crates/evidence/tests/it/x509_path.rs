@@ -235,8 +235,20 @@ fn a_certificate_with_one_extension_twice_is_refused() {
     let v = vendor();
     let twice = v.middle.clone().authority(Some(7)).signed_by(&v.root_key);
     let attack = || Certificate::parse(&twice);
-    assert_eq!(attack().unwrap_err(), X509Error::Twice);
+    assert_eq!(attack().unwrap_err(), X509Error::Form);
     // Without the check the first one counts.
     let read = without("x509_extension_twice", attack).unwrap();
     assert_eq!(read.path_len(), Some(0));
+}
+
+#[test]
+fn an_algorithm_outside_that_is_not_the_signed_one_is_refused() {
+    let v = vendor();
+    let body = v.leaf.body(Scheme::EcdsaP384Sha384);
+    let signature = silicon::der::bits(&v.middle_key.sign(Scheme::EcdsaP384Sha384, &body));
+    let outside = silicon::key::algorithm(Scheme::EcdsaP384Sha256);
+    let certificate = silicon::der::sequence(&[body, outside, signature]);
+    let attack = || Certificate::parse(&certificate);
+    assert_eq!(attack().unwrap_err(), X509Error::Form);
+    assert!(without("x509_algorithm_repeated", attack).is_ok());
 }

@@ -118,7 +118,10 @@ pub(super) async fn carry<T>(
             if standing.changed().await.is_err() {
                 return;
             }
-            let gone = standing.borrow().as_ref().is_none_or(|a| a.revoked(peer.credential()));
+            let gone = standing
+                .borrow()
+                .as_ref()
+                .is_none_or(|a| a.revoked(peer.credential()) || !a.permits(peer.credential()));
             if gone {
                 return;
             }
