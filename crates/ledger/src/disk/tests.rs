@@ -148,11 +148,13 @@ fn a_disk_that_fails_is_named_and_nothing_is_acknowledged() {
     let file = dir.path().join("file");
     fs::write(&file, b"").unwrap();
     // A file where the directory should be; a directory where a file should be.
-    let refused = Log::open(&file.join("log"), signer(1)).err().unwrap();
+    let refused = Log::open(&file.join("log"), signer(1), |_| {}).err().unwrap();
     assert!(matches!(&refused, LogError::Disk { .. }), "{refused}");
     let log = dir.path().join("log");
     fs::create_dir_all(log.join("checkpoint")).unwrap();
-    let Some(LogError::Disk { path, .. }) = Log::open(&log, signer(1)).err() else { panic!() };
+    let Some(LogError::Disk { path, .. }) = Log::open(&log, signer(1), |_| {}).err() else {
+        panic!()
+    };
     assert_eq!(path, log.join("checkpoint"));
     let Err(LogError::Disk { path, .. }) = audit(dir.path(), &signer(1).verifier()) else {
         panic!("an audit of nothing")

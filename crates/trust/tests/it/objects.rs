@@ -1,5 +1,6 @@
 //! Genesis, endorsements, revocations and the signatures over them: malformed, unsigned, and signed for something else.
 
+use evidence::bytes::AuditKey;
 use evidence::cbor::{self, CborError};
 use evidence::controls::without;
 use evidence::{DomainRoot, Measurement, SpkiDigest, Window};
@@ -37,6 +38,7 @@ fn endorsement() -> AuthorityEndorsement {
         domain: genesis().root(),
         ca: SpkiDigest::new([1; 32]),
         log: "shop/log".into(),
+        audit: AuditKey::new([2; 32]),
         measurement: Measurement::new([1; 48]),
         window: Window { not_before: NOW, not_after: NOW.plus_secs(10) },
     }
