@@ -345,7 +345,8 @@ fn read(
     if !holds("credential_domain", credential.domain == trust.root) {
         return Err(CredentialRefusal::Domain { expected: trust.root, got: credential.domain });
     }
-    if spiffe_id != trust.authority.genesis().domain.spiffe_id(&credential.role) {
+    let named = trust.authority.genesis().domain.spiffe_id(&credential.role);
+    if !holds("credential_role", spiffe_id == named) {
         return Err(CredentialRefusal::Profile("SPIFFE id and role differ"));
     }
     let secs = |t: &x509_cert::time::Time| {
@@ -369,18 +370,20 @@ fn profile(tbs: &x509_cert::TbsCertificate) -> Result<String, CredentialRefusal>
     let uris = names.0.iter().filter_map(|n| {
         if let GeneralName::UniformResourceIdentifier(u) = n { Some(u.as_str()) } else { None }
     });
-    let [id] = uris.collect::<Vec<_>>()[..] else { return Err(no("not exactly one URI name")) };
+    let uris = uris.collect::<Vec<_>>();
+    let id = uris.first().filter(|_| holds("svid_one_uri", uris.len() == 1));
+    let id = *id.ok_or(no("not exactly one URI name"))?;
     let path = id.strip_prefix("spiffe://").and_then(|r| r.split_once('/')).map(|(_, path)| path);
-    if path.is_none_or(str::is_empty) {
+    if !holds("svid_path", path.is_some_and(|p| !p.is_empty())) {
         return Err(no("a leaf's SPIFFE id has a path"));
     }
-    if tbs.get_extension::<Basic>().map_err(|_| CredentialRefusal::Form)?.is_some_and(|(_, b)| b.ca)
-    {
+    let basic = tbs.get_extension::<Basic>().map_err(|_| CredentialRefusal::Form)?;
+    if !holds("svid_leaf", !basic.is_some_and(|(_, b)| b.ca)) {
         return Err(no("a leaf is no certificate authority"));
     }
     let usage = tbs.get_extension::<KeyUsage>().map_err(|_| CredentialRefusal::Form)?;
     let Some((critical, KeyUsage(bits))) = usage else { return Err(no("key usage is missing")) };
-    if !critical || !bits.contains(KeyUsages::DigitalSignature) {
+    if !holds("svid_key_usage", critical && bits.contains(KeyUsages::DigitalSignature)) {
         return Err(no("key usage is not critical digitalSignature"));
     }
     let purposes = tbs.get_extension::<ExtendedKeyUsage>().map_err(|_| CredentialRefusal::Form)?;
@@ -389,7 +392,8 @@ fn profile(tbs: &x509_cert::TbsCertificate) -> Result<String, CredentialRefusal>
     if !holds("credential_purposes", both) {
         return Err(no("extended key usage is not server and client authentication"));
     }
-    if bits.contains(KeyUsages::KeyCertSign) || bits.contains(KeyUsages::CRLSign) {
+    let signs = bits.contains(KeyUsages::KeyCertSign) || bits.contains(KeyUsages::CRLSign);
+    if !holds("svid_signs_nothing", !signs) {
         return Err(no("a leaf signs no certificates"));
     }
     Ok(id.to_owned())

@@ -9,4 +9,5 @@
 
 mod attacks;
 mod credentials;
+mod svid;
 mod world;

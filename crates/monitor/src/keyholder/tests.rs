@@ -124,6 +124,35 @@ fn only_a_granted_program_asserts_its_own_connection_and_then_only_that() {
 }
 
 #[test]
+fn without_the_grant_check_any_program_asserts_any_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine_dir = dir.path().join("machine");
+    Machine::create(&machine_dir, NOW).unwrap();
+    let machine_dir = machine_dir.to_str().unwrap().to_owned();
+    let start = Start { machine_dir, domain: DOMAIN, monitor: Measurement::new([7; 48]) };
+    let keyholder = Keyholder::new(&start).unwrap();
+    let ask = |self_tls, kind| {
+        let request = Request::State(Box::new(binder(kind)));
+        match keyholder.answer(&program(1), Grants { self_tls }, request) {
+            Reply::Bytes(statement) => Some(statement),
+            Reply::Refused(Refused::NotGranted) => None,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (self_tls, kind) in
+        [(false, BinderKind::ChannelProgram), (true, BinderKind::ChannelMonitor)]
+    {
+        assert!(ask(self_tls, kind).is_none(), "{kind:?}");
+        let made = evidence::controls::without("keyholder_grant", || ask(self_tls, kind)).unwrap();
+        let key = keyholder.secrets.statement_key();
+        assert!(statement::verify(&made, &key, &expected(&binder(kind))).is_ok(), "{kind:?}");
+    }
+    assert!(
+        ask(false, BinderKind::Admission).is_some() && ask(true, BinderKind::Admission).is_some()
+    );
+}
+
+#[test]
 fn attacker_bytes_get_no_statement_and_close_only_their_own_socket() {
     let w = world();
     let honest = Client::new(w.register(1, false));
