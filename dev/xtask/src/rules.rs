@@ -1,9 +1,11 @@
 //! One small function a rule: the tree in, breaches out.
 
+mod guards;
+
 use crate::tidy::Tree;
 
 /// Every rule over the files.
-pub(crate) const ALL: [fn(&Tree) -> Vec<String>; 8] = [
+pub(crate) const ALL: [fn(&Tree) -> Vec<String>; 9] = [
     first_lines,
     sizes,
     no_mod_files,
@@ -12,6 +14,7 @@ pub(crate) const ALL: [fn(&Tree) -> Vec<String>; 8] = [
     no_machine_paths,
     links,
     named_tests,
+    guards::guards,
 ];
 
 /// Lines of a source file without its tests.
@@ -179,7 +182,7 @@ mod tests {
         ]);
         assert!(ALL.iter().all(|rule| rule(&good).is_empty()));
         let long = format!("//! x\n{}", "x\n".repeat(601));
-        let breaches: [(&str, String, usize); 8] = [
+        let breaches: [(&str, String, usize); 9] = [
             ("b.rs", "fn x() {}".into(), 0),
             ("b.rs", long, 1),
             ("b/mod.rs", "//! x".into(), 2),
@@ -188,6 +191,7 @@ mod tests {
             ("b.md", format!("see /{}/x", "work"), 5),
             ("b.md", "[b](c.md)".into(), 6),
             ("ARCHITECTURE.md", "| I1 | x | `y_z` |".into(), 7),
+            ("crates/c/src/d.rs", "//! x\nfn f() { holds(\"e_f\", true) }".into(), 8),
         ];
         for (name, text, broken) in breaches {
             let mut bad = good.clone();
