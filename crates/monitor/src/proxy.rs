@@ -7,6 +7,7 @@ mod egress;
 mod ingress;
 mod porter;
 mod socket;
+mod workload;
 
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -190,8 +191,8 @@ async fn live(
     let bundle = if start.domain.is_empty() { None } else { Some(Bundle::decode(&start.domain)?) };
     let (admitted, watch) = watch::channel(None);
     tokio::spawn(socket::serve(program, Arc::clone(&keyholder), bundle.clone()));
-    // Kept open so that its path exists; the Workload API answers there once it is spoken.
-    let _workload = workload;
+    let workload = UnixListener::from_std(workload)?;
+    tokio::spawn(workload::serve(workload, Arc::clone(&keyholder), bundle.clone()));
     let mut addresses = Vec::new();
     for port in &start.listen {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;

@@ -13,6 +13,8 @@ pub const LEN_MAX: usize = 256 * 1024;
 pub const MEMORY_MAX_DEFAULT: u64 = 1 << 30;
 /// Processes and threads of a program that states none.
 pub const PROCESSES_MAX_DEFAULT: u64 = 256;
+/// Where programs written for SPIFFE look for the Workload API.
+const SPIFFE: &str = "SPIFFE_ENDPOINT_SOCKET=unix:///run/casemate/workload.sock";
 const PATH: &str = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
 
 /// Where a program's standard streams go (a measured grant, I14).
@@ -175,7 +177,7 @@ impl Config {
         Self {
             source: Source::Executable,
             args,
-            env: vec![PATH.to_owned(), "HOME=/tmp".to_owned(), "LANG=C.UTF-8".to_owned()],
+            env: [PATH, "HOME=/tmp", "LANG=C.UTF-8", SPIFFE].map(str::to_owned).to_vec(),
             open: Vec::new(),
             cwd: "/tmp".to_owned(),
             trees: Vec::new(),
