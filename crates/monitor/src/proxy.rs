@@ -6,10 +6,12 @@ mod clock;
 mod egress;
 mod ingress;
 mod porter;
+mod raw;
 mod socket;
+mod standing;
 mod workload;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use channel::admission::Bundle;
 use ciborium::Value;
 use evidence::cbor::{self, CborError, Fields};
+use platform::program::{Peer, Surroundings};
 use platform::{PlatformError, keyholder, message};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
@@ -176,6 +179,20 @@ pub fn run() -> Result<(), ProxyError> {
     runtime.block_on(live(start, keyholder, porter, program, workload, egress, reporter))
 }
 
+/// What the program is told of its place. The addresses are those of the sockets inside that init opened.
+fn surroundings(start: &Start, egress: &[(String, std::net::TcpListener)]) -> Surroundings {
+    let peers = egress.iter().filter_map(|(role, listener)| match listener.local_addr().ok()? {
+        SocketAddr::V4(address) => Some(Peer { role: role.clone(), address }),
+        SocketAddr::V6(_) => None,
+    });
+    Surroundings {
+        self_tls: start.self_tls,
+        listen: start.listen.clone(),
+        peers: peers.collect(),
+        domain: start.domain.clone(),
+    }
+}
+
 async fn live(
     start: Start,
     keyholder: Arc<keyholder::Client>,
@@ -190,7 +207,21 @@ async fn live(
     let program = UnixListener::from_std(program)?;
     let bundle = if start.domain.is_empty() { None } else { Some(Bundle::decode(&start.domain)?) };
     let (admitted, watch) = watch::channel(None);
-    tokio::spawn(socket::serve(program, Arc::clone(&keyholder), bundle.clone()));
+    let (own, standing) = if start.self_tls {
+        let (own, standing) = standing::Own::new();
+        (Some(own), standing)
+    } else {
+        (None, standing::of_proxy(watch.clone()))
+    };
+    let clerk = socket::Clerk {
+        keyholder: Arc::clone(&keyholder),
+        bundle: bundle.clone(),
+        surroundings: surroundings(&start, &egress),
+        standing: standing.clone(),
+        own,
+        reporter: reporter.clone(),
+    };
+    tokio::spawn(socket::serve(program, clerk));
     let workload = UnixListener::from_std(workload)?;
     tokio::spawn(workload::serve(workload, Arc::clone(&keyholder), bundle.clone()));
     let mut addresses = Vec::new();
@@ -214,14 +245,18 @@ async fn live(
     }
     for (role, listener) in egress {
         listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
-        tokio::spawn(egress::serve(
-            role,
-            listener,
-            start.directory.clone(),
-            Arc::clone(&keyholder),
-            watch.clone(),
-        ));
+        let (listener, directory) = (TcpListener::from_std(listener)?, start.directory.clone());
+        if start.self_tls {
+            tokio::spawn(raw::serve(role, listener, directory, standing.clone()));
+        } else {
+            tokio::spawn(egress::serve(
+                role,
+                listener,
+                directory,
+                Arc::clone(&keyholder),
+                watch.clone(),
+            ));
+        }
     }
     match bundle {
         Some(bundle) if !start.self_tls => admit::keep(bundle, keyholder, admitted, reporter).await,

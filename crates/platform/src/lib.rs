@@ -5,6 +5,7 @@
 //! program ([`program`]). It decides nothing about trust.
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod keyholder;
 pub mod message;
 pub mod program;
@@ -117,6 +118,9 @@ pub enum PlatformError {
     /// The other end refused.
     #[error("the monitor refused: {0}")]
     Refused(Refused),
+    /// The authority does not admit the program, or cannot be asked.
+    #[error("the authority does not admit this program: {0}")]
+    NotAdmitted(String),
     /// A blob did not open.
     #[error(transparent)]
     Open(#[from] OpenRefusal),

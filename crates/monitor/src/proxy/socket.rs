@@ -1,77 +1,88 @@
-//! The program's socket: what a program may ask its monitor. Its bytes are read and checked here, so that the
-//! keyholder only ever sees requests of the protocol; a request that is none closes its own connection.
+//! The program's socket (`docs/formats/program-socket.md`): what a program may ask its monitor. Its bytes are read and
+//! checked here, so that the keyholder only ever sees requests of the protocol; a request that is none is told so and
+//! closes its own connection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use channel::DomainTrust;
 use channel::admission::Bundle;
-use channel::admission::client::{self, Pending};
+use channel::admission::client::{self, AdmissionError, Pending};
 use evidence::cbor;
+use evidence::controls::holds;
 use platform::keyholder::{self, Reply};
 use platform::message::MESSAGE_MAX;
-use platform::program::{ProgramReply, ProgramRequest};
+use platform::program::{self, News, ProgramReply, ProgramRequest, Surroundings};
 use platform::{PlatformError, Refused, Secret};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
-use super::{admit, clock};
+use super::standing::{Own, Standing};
+use super::{Reporter, Status, admit, clock};
 
 /// Connections of the program at once.
 const CONNECTIONS_MAX: usize = 64;
+/// How long a question waits for an admission that is on its way.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a question for news is held.
+const NEWS_MAX: Duration = Duration::from_secs(25);
+/// Revocations in one answer; the next question gets the rest.
+const NEWS_BYTES_MAX: usize = MESSAGE_MAX / 2;
+/// One half of an admission for the program's own key.
+const ADMISSION_MAX: Duration = Duration::from_secs(20);
+
+/// Answers the program.
+pub(super) struct Clerk {
+    pub(super) keyholder: Arc<keyholder::Client>,
+    pub(super) bundle: Option<Bundle>,
+    pub(super) surroundings: Surroundings,
+    pub(super) standing: watch::Receiver<Option<Standing>>,
+    /// For a program with the grant `self-tls`: it is admitted with a key of its own.
+    pub(super) own: Option<Own>,
+    pub(super) reporter: Reporter,
+}
 
 /// Serves the program until the proxy ends.
-pub(super) async fn serve(
-    listener: UnixListener,
-    keyholder: Arc<keyholder::Client>,
-    bundle: Option<Bundle>,
-) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    while let Ok((stream, _)) = listener.accept().await {
+pub(super) async fn serve(listener: UnixListener, clerk: Clerk) {
+    let (places, clerk) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), Arc::new(clerk));
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-        let (keyholder, bundle) = (Arc::clone(&keyholder), bundle.clone());
+        let clerk = Arc::clone(&clerk);
         tokio::spawn(async move {
-            let _ = connection(stream, keyholder, bundle).await;
+            let _ = connection(stream, &clerk).await;
             drop(place);
         });
     }
 }
 
-async fn connection(
-    mut stream: UnixStream,
-    keyholder: Arc<keyholder::Client>,
-    bundle: Option<Bundle>,
-) -> std::io::Result<()> {
-    let mut pending = None;
+async fn connection(mut stream: UnixStream, clerk: &Clerk) -> std::io::Result<()> {
+    let mut begun = None;
     loop {
-        let len = usize::try_from(stream.read_u32().await?).unwrap_or(usize::MAX);
-        if len > MESSAGE_MAX {
+        let mut len = [0; 4];
+        stream.read_exact(&mut len).await?;
+        let request = match program::frame_room(len) {
+            Ok(mut item) => {
+                stream.read_exact(item.expose_mut()).await?;
+                cbor::decode(item.expose(), MESSAGE_MAX).and_then(ProgramRequest::decode)
+            }
+            Err(too_long) => Err(too_long),
+        };
+        let (reply, goes_on) = match request {
+            Ok(request) => (clerk.answer(request, &mut begun).await, true),
+            Err(_) => (refused(Refused::Malformed), false),
+        };
+        let reply = program::frame(&reply.encode())
+            .or_else(|_| program::frame(&refused(Refused::Platform).encode()))
+            .map_err(std::io::Error::other)?;
+        stream.write_all(reply.expose()).await?;
+        if !goes_on {
             return Ok(());
         }
-        let mut bytes = Secret::new(vec![0; len]);
-        stream.read_exact(bytes.expose_mut()).await?;
-        let request = cbor::decode(bytes.expose(), MESSAGE_MAX).and_then(ProgramRequest::decode);
-        let Ok(request) = request else { return Ok(()) };
-        let reply = match request {
-            ProgramRequest::Keyholder(request) => ask(&keyholder, &request),
-            ProgramRequest::CredentialBegin(spki) => {
-                match begin(&keyholder, bundle.as_ref(), &spki).await {
-                    Some(begun) => {
-                        let to_be_signed = begun.to_be_signed();
-                        pending = Some(begun);
-                        ProgramReply::ToBeSigned(to_be_signed)
-                    }
-                    None => refused(Refused::NotAdmitted),
-                }
-            }
-            ProgramRequest::CredentialFinish(signature) => match pending.take() {
-                Some(begun) => finish(begun, signature, bundle.as_ref()).await,
-                None => refused(Refused::Malformed),
-            },
-        };
-        let reply = Secret::new(cbor::encode(&reply.encode()));
-        let len = u32::try_from(reply.expose().len()).unwrap_or(u32::MAX);
-        stream.write_all(&len.to_be_bytes()).await?;
-        stream.write_all(reply.expose()).await?;
     }
 }
 
@@ -79,32 +90,146 @@ fn refused(why: Refused) -> ProgramReply {
     ProgramReply::Keyholder(Reply::Refused(why))
 }
 
-fn ask(keyholder: &keyholder::Client, request: &keyholder::Request) -> ProgramReply {
-    match keyholder.ask(request) {
-        Ok(reply) => ProgramReply::Keyholder(reply),
-        Err(PlatformError::Open(why)) => ProgramReply::Keyholder(Reply::NotOpened(why)),
-        Err(PlatformError::Refused(why)) => refused(why),
-        Err(_) => refused(Refused::Platform),
-    }
+/// An admission for the program's own key between its halves.
+struct Begun {
+    pending: Pending,
+    trust: Arc<DomainTrust>,
 }
 
-async fn begin(
-    keyholder: &Arc<keyholder::Client>,
-    bundle: Option<&Bundle>,
-    spki: &[u8],
-) -> Option<Pending> {
-    let (holder, info) = admit::holder(keyholder).ok()?;
-    let bundle = bundle?;
-    let trust = client::trust_of(bundle, info.domain, clock()).ok()?;
-    client::begin(&bundle.authority, &trust, &holder, spki, None, false, clock).await.ok()
-}
-
-async fn finish(begun: Pending, signature: Vec<u8>, bundle: Option<&Bundle>) -> ProgramReply {
-    match begun.finish(signature).await {
-        Ok((admission, _)) => {
-            let ca = bundle.map(|b| b.ca.clone()).unwrap_or_default();
-            ProgramReply::Chain(vec![admission.certificate, ca])
+impl Clerk {
+    async fn answer(&self, request: ProgramRequest, begun: &mut Option<Begun>) -> ProgramReply {
+        match request {
+            ProgramRequest::Keyholder(request) => self.ask(&request),
+            ProgramRequest::CredentialBegin(spki) => {
+                *begun = None;
+                // A key outside the proxy is the program's own word for its connections: a grant (I14).
+                if !holds("program_self_tls", self.own.is_some()) {
+                    return refused(Refused::NotGranted);
+                }
+                match self.begin(&spki).await {
+                    Ok(new) => ProgramReply::ToBeSigned(begun.insert(new).pending.to_be_signed()),
+                    Err(why) => self.not_admitted(why),
+                }
+            }
+            ProgramRequest::CredentialFinish(signature) => match begun.take() {
+                Some(begun) => match self.finish(begun, signature).await {
+                    Ok(chain) => ProgramReply::Chain(chain),
+                    Err(why) => self.not_admitted(why),
+                },
+                None => refused(Refused::Malformed),
+            },
+            ProgramRequest::Surroundings => ProgramReply::Surroundings(self.surroundings.clone()),
+            ProgramRequest::Standing => self.standing().await.map_or_else(not_yet, |s| {
+                ProgramReply::Standing(program::Standing {
+                    certificate: s.admission.certificate.clone(),
+                    connect: s.admission.connect.clone(),
+                    clients: s.admission.clients.clone(),
+                    policy: s.admission.policy,
+                    time: clock(),
+                })
+            }),
+            ProgramRequest::News(after) => self.news(after).await,
+            ProgramRequest::Secret(name) => self.standing().await.map_or_else(not_yet, |s| {
+                let found = s.admission.secrets.iter().find(|(n, _)| *n == name);
+                found.map_or_else(
+                    || refused(Refused::NotGranted),
+                    |(_, value)| ProgramReply::Secret(Secret::new(value.clone())),
+                )
+            }),
         }
-        Err(_) => refused(Refused::NotAdmitted),
     }
+
+    fn ask(&self, request: &keyholder::Request) -> ProgramReply {
+        match self.keyholder.ask(request) {
+            Ok(reply) => ProgramReply::Keyholder(reply),
+            Err(PlatformError::Open(why)) => ProgramReply::Keyholder(Reply::NotOpened(why)),
+            Err(PlatformError::Refused(why)) => refused(why),
+            Err(_) => refused(Refused::Platform),
+        }
+    }
+
+    async fn begin(&self, spki: &[u8]) -> Result<Begun, AdmissionError> {
+        let (holder, info) = admit::holder(&self.keyholder)?;
+        let bundle = self.bundle.as_ref().ok_or_else(|| {
+            AdmissionError::Refused(vec!["it was started without a domain".to_owned()])
+        })?;
+        let trust = client::trust_of(bundle, info.domain, clock())?;
+        let begun = client::begin(&bundle.authority, &trust, &holder, spki, None, false, clock);
+        let pending = tokio::time::timeout(ADMISSION_MAX, begun).await.map_err(too_long)??;
+        Ok(Begun { pending, trust })
+    }
+
+    async fn finish(
+        &self,
+        begun: Begun,
+        signature: Vec<u8>,
+    ) -> Result<Vec<Vec<u8>>, AdmissionError> {
+        let finished = tokio::time::timeout(ADMISSION_MAX, begun.pending.finish(signature));
+        let (admission, connected) = finished.await.map_err(too_long)??;
+        if let Some(said) = connected.said() {
+            super::clock::discipline(&said);
+        }
+        self.reporter.say(&Status::Admitted(format!(
+            "as {} under policy {}, log entry {}, with a key of its own",
+            admission.role, admission.policy, admission.log_index
+        )));
+        let chain = vec![admission.certificate.clone(), begun.trust.ca().to_vec()];
+        if let Some(own) = &self.own {
+            own.admitted(admission, connected, begun.trust);
+        }
+        Ok(chain)
+    }
+
+    fn not_admitted(&self, why: AdmissionError) -> ProgramReply {
+        self.reporter.say(&Status::Refused(why.to_string()));
+        ProgramReply::NotAdmitted(why.to_string())
+    }
+
+    /// The standing; waits for one that its proxy is getting for it.
+    async fn standing(&self) -> Option<Standing> {
+        let mut standing = self.standing.clone();
+        let comes = self.own.is_none() && self.bundle.is_some();
+        let patience = if comes { PATIENCE } else { Duration::ZERO };
+        tokio::time::timeout(patience, standing.wait_for(Option::is_some)).await.ok()?.ok()?.clone()
+    }
+
+    async fn news(&self, after: u64) -> ProgramReply {
+        let mut standing = self.standing.clone();
+        let told = standing
+            .wait_for(|s| s.as_ref().is_none_or(|s| !s.live || s.revocations.epoch() > after));
+        let told = match tokio::time::timeout(NEWS_MAX, told).await {
+            Ok(Ok(told)) => told.clone(),
+            Ok(Err(_)) => None,
+            Err(_) => return ProgramReply::News(News { revocations: Vec::new(), time: clock() }),
+        };
+        match told {
+            Some(s) if s.revocations.epoch() > after => {
+                let mut room = NEWS_BYTES_MAX;
+                let mut revocations = Vec::new();
+                for signed in s.revocations.after(after) {
+                    let signed = signed.encode();
+                    room = room.saturating_sub(signed.len());
+                    revocations.push(signed);
+                    if room == 0 {
+                        break;
+                    }
+                }
+                ProgramReply::News(News { revocations, time: clock() })
+            }
+            Some(_) => ProgramReply::NotAdmitted(
+                "the connection to the authority ended; ask for a credential again".to_owned(),
+            ),
+            None => not_yet(),
+        }
+    }
+}
+
+fn not_yet() -> ProgramReply {
+    ProgramReply::NotAdmitted(
+        "it has no credential yet; `casemate ps` says how it stands".to_owned(),
+    )
+}
+
+fn too_long(_: tokio::time::error::Elapsed) -> AdmissionError {
+    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }

@@ -1,0 +1,97 @@
+//! How the program stands with its authority, whoever holds the certified key: its proxy, or (grant `self-tls`) the
+//! program itself, whose proxy then listens for revocations in its place.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use channel::DomainTrust;
+use channel::admission::Admission;
+use channel::admission::client::Connected;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use trust::Revocations;
+
+use super::admit::Admitted;
+
+/// The newest admission and what was heard since.
+#[derive(Clone)]
+pub(super) struct Standing {
+    pub(super) admission: Arc<Admission>,
+    pub(super) revocations: Arc<Revocations>,
+    /// The authority is listened to. Where it is not, a program that holds its own key asks for a credential again.
+    pub(super) live: bool,
+}
+
+/// The standing of a program whose proxy holds its key and keeps it admitted.
+pub(super) fn of_proxy(
+    mut admitted: watch::Receiver<Option<Admitted>>,
+) -> watch::Receiver<Option<Standing>> {
+    let (out, standing) = watch::channel(None);
+    tokio::spawn(async move {
+        loop {
+            let now = admitted.borrow_and_update().as_ref().map(|a| Standing {
+                admission: Arc::clone(&a.admission),
+                revocations: Arc::clone(&a.revocations),
+                live: true,
+            });
+            out.send_replace(now);
+            if admitted.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    standing
+}
+
+/// The standing of a program that holds its own key.
+pub(super) struct Own {
+    out: watch::Sender<Option<Standing>>,
+    listening: Mutex<Option<AbortHandle>>,
+}
+
+impl Own {
+    pub(super) fn new() -> (Self, watch::Receiver<Option<Standing>>) {
+        let (out, standing) = watch::channel(None);
+        (Self { out, listening: Mutex::default() }, standing)
+    }
+
+    /// Takes a new admission, and the connection it came by to listen on.
+    pub(super) fn admitted(
+        &self,
+        admission: Admission,
+        connected: Connected,
+        trust: Arc<DomainTrust>,
+    ) {
+        let known = self.out.borrow().as_ref().map(|s| Arc::clone(&s.revocations));
+        let revocations = known.unwrap_or_default();
+        let admission = Arc::new(admission);
+        self.out.send_replace(Some(Standing { admission, revocations, live: true }));
+        let listening = tokio::spawn(listen(self.out.clone(), connected, trust)).abort_handle();
+        let mut place = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = place.replace(listening) {
+            last.abort();
+        }
+    }
+}
+
+/// Until the authority is gone, or says something the owners did not sign.
+async fn listen(
+    out: watch::Sender<Option<Standing>>,
+    mut connected: Connected,
+    trust: Arc<DomainTrust>,
+) {
+    let known = || out.borrow().as_ref().map(|s| Arc::clone(&s.revocations)).unwrap_or_default();
+    loop {
+        let before = known();
+        let Ok(news) = connected.news(before.epoch()).await else { break };
+        let mut all = Revocations::clone(&before);
+        let genesis = trust.authority().genesis();
+        let held = news.revocations.into_iter().all(|signed| all.add(signed, genesis).is_ok());
+        if all.epoch() > before.epoch() {
+            out.send_modify(|s| s.iter_mut().for_each(|s| s.revocations = Arc::new(all.clone())));
+        }
+        if !held {
+            break;
+        }
+    }
+    out.send_modify(|s| s.iter_mut().for_each(|s| s.live = false));
+}
