@@ -2,6 +2,7 @@
 //! keyholder socket, and nothing else; it can speak for no other program and opens no file but the peers' addresses.
 
 mod admit;
+mod channels;
 mod clock;
 mod egress;
 mod ingress;
@@ -19,8 +20,9 @@ use evidence::cbor::{self, CborError, Fields};
 use platform::{PlatformError, keyholder, message};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use self::channels::Channels;
 use self::clock::clock;
 use crate::{harden, sys};
 
@@ -189,6 +191,8 @@ async fn live(
     let program = UnixListener::from_std(program)?;
     let bundle = if start.domain.is_empty() { None } else { Some(Bundle::decode(&start.domain)?) };
     let (admitted, watch) = watch::channel(None);
+    let renew = Arc::new(Notify::new());
+    let channels = Channels::new(Arc::clone(&keyholder), watch, Arc::clone(&renew));
     tokio::spawn(socket::serve(program, Arc::clone(&keyholder), bundle.clone()));
     // Kept open so that its path exists; the Workload API answers there once it is spoken.
     let _workload = workload;
@@ -199,13 +203,7 @@ async fn live(
         if start.self_tls {
             tokio::spawn(ingress::pass_through(listener, *port, Arc::clone(&porter)));
         } else {
-            tokio::spawn(ingress::attested(
-                listener,
-                *port,
-                Arc::clone(&porter),
-                Arc::clone(&keyholder),
-                watch.clone(),
-            ));
+            tokio::spawn(ingress::attested(listener, *port, Arc::clone(&porter), channels.clone()));
         }
     }
     if let Some(address) = addresses.into_iter().next() {
@@ -214,16 +212,12 @@ async fn live(
     for (role, listener) in egress {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
-        tokio::spawn(egress::serve(
-            role,
-            listener,
-            start.directory.clone(),
-            Arc::clone(&keyholder),
-            watch.clone(),
-        ));
+        tokio::spawn(egress::serve(role, listener, start.directory.clone(), channels.clone()));
     }
     match bundle {
-        Some(bundle) if !start.self_tls => admit::keep(bundle, keyholder, admitted, reporter).await,
+        Some(bundle) if !start.self_tls => {
+            admit::keep(bundle, keyholder, admitted, reporter, renew).await;
+        }
         _ => std::future::pending::<()>().await,
     }
     Ok(())

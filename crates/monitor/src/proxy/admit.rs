@@ -7,14 +7,13 @@ use std::time::Duration;
 use channel::DomainTrust;
 use channel::admission::client::{self, Attester, Connected};
 use channel::admission::{Admission, Bundle};
-use channel::handshake::{Epochs, StatementSource};
+use channel::handshake::StatementSource;
 use channel::tls::Identity;
 use evidence::{Binder, BinderKind, HardwareEvidence, Nonce, SpkiDigest, StatementKey, Time};
 use platform::{PlatformError, keyholder};
 use rustls::pki_types::PrivateKeyDer;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use trust::Revocations;
-use trust::revocation::Revoked;
 
 use super::{Reporter, Status, clock};
 
@@ -29,18 +28,6 @@ pub(crate) struct Admitted {
     pub(super) own: SpkiDigest,
     pub(super) admission: Arc<Admission>,
     pub(super) revocations: Arc<Revocations>,
-}
-
-impl Admitted {
-    pub(super) fn epochs(&self) -> Epochs {
-        Epochs { policy: self.admission.policy, revocation: self.revocations.epoch() }
-    }
-
-    /// True if a peer's credential rests on something revoked.
-    pub(super) fn revoked(&self, peer: &channel::Credential) -> bool {
-        self.revocations.contains(&Revoked::Measurement(peer.measurement))
-            || self.revocations.contains(&Revoked::StatementKey(peer.statement_key))
-    }
 }
 
 /// The keyholder as the platform of admissions and handshakes.
@@ -124,12 +111,13 @@ async fn admit(
     Ok((admitted, connected))
 }
 
-/// Keeps the program admitted for as long as the authority agrees.
+/// Keeps the program admitted for as long as the authority agrees; `renew` asks for an admission before its time.
 pub(super) async fn keep(
     bundle: Bundle,
     client: Arc<keyholder::Client>,
     out: watch::Sender<Option<Admitted>>,
     reporter: Reporter,
+    renew: Arc<Notify>,
 ) {
     let Ok((holder, info)) = holder(&client) else { return };
     let mut known = Arc::<Revocations>::default();
@@ -152,12 +140,15 @@ pub(super) async fn keep(
                     let left = u64::try_from(renew_at.unix().saturating_sub(clock().unix()))
                         .unwrap_or(1)
                         .max(1);
-                    match tokio::time::timeout(
+                    let news = tokio::time::timeout(
                         Duration::from_secs(left),
                         connected.news(known.epoch()),
-                    )
-                    .await
-                    {
+                    );
+                    let news = tokio::select! {
+                        news = news => news,
+                        () = renew.notified() => break,
+                    };
+                    match news {
                         Ok(Ok(news)) => {
                             known = heard(&known, news.revocations, &admitted);
                             admitted.revocations = Arc::clone(&known);
