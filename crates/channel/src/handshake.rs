@@ -35,7 +35,8 @@ pub use self::refusal::HandshakeError;
 use crate::credential::{self, CredentialRefusal, VerifiedCredential};
 use crate::frame::{self, Kind};
 use crate::link::{Link, Nonces, READ_AHEAD};
-use crate::standing::{Epochs, Own, Present, Standing};
+pub use crate::standing::Epochs;
+use crate::standing::{Own, Present, Standing};
 use crate::stream::{AttestedStream, Bound};
 use crate::tls::{self, Clients};
 

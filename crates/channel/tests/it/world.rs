@@ -70,6 +70,7 @@ pub fn endorsed(g: &Genesis, owner: &SigningKey, ca: SpkiDigest) -> EndorsedAuth
         ca,
         log: "log".into(),
         measurement: Measurement::new([1; 48]),
+        audit: evidence::AuditKey::new([6; 32]),
         window: window(),
     };
     let payload = endorsement.encode();
