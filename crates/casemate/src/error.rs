@@ -3,6 +3,7 @@
 use std::io;
 
 use channel::admission::client::AdmissionError;
+use channel::standing::StandingError;
 use channel::{CredentialRefusal, HandshakeError};
 use evidence::cbor::CborError;
 use evidence::statement::StatementRefusal;
@@ -25,9 +26,9 @@ pub enum Error {
     /// The program's own credential does not hold.
     #[error("own credential: {0}")]
     Credential(#[from] CredentialRefusal),
-    /// The program's own key cannot be used.
-    #[error("own key: {0}")]
-    Key(#[from] rustls::Error),
+    /// The program's own credential cannot be taken into use.
+    #[error(transparent)]
+    Standing(#[from] StandingError),
     /// A channel did not come about.
     #[error(transparent)]
     Channel(#[from] HandshakeError),
@@ -47,6 +48,11 @@ pub enum Error {
         /// There are.
         known: Vec<String>,
     },
+    /// The policy does not name the peer.
+    #[error(
+        "the policy does not let this program connect to {0}; add it again with `--to {0}`, and sign"
+    )]
+    NotPermitted(String),
     /// The peer has several ports.
     #[error("peer {role} listens on {ports:?}; name one, as in \"{role}:{}\"", .ports.first().unwrap_or(&0))]
     WhichPort {

@@ -53,8 +53,9 @@
 //! What needs a key of its own for another TLS library takes it from the SPIFFE Workload API, whose socket is in
 //! `SPIFFE_ENDPOINT_SOCKET`; such keys are good for credential mode only.
 //!
-//! Credentials are renewed in the background on the runtime that first asked for one. A channel ends with its peer's credential and,
-//! within a second, when its peer is revoked; reading then fails with the reason.
+//! Credentials are renewed in the background, on the runtime that first asked for one, and live channels are bound anew while
+//! they are read. A channel ends, within a second, when its peer is revoked or the policy does not permit it any more;
+//! reading then fails with the reason.
 #![forbid(unsafe_code)]
 
 mod channel;

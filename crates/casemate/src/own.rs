@@ -1,5 +1,5 @@
 //! The identity of a program that ends TLS itself: a key made here, a credential for it, renewed in the background before
-//! half its life, and what the owners revoked since. It lives as long as the program, or a listener or channel of it, does.
+//! half its life, and what is newer since. It lives as long as the program, or a listener or channel of it, does.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,20 +7,16 @@ use std::time::Duration;
 
 use channel::admission::Bundle;
 use channel::admission::client::trust_of;
-use channel::handshake::Epochs;
 use channel::keys::LeafKey;
-use channel::tls::{self, Identity};
-use channel::{Credential as Vouched, DomainTrust, VerifiedCredential, credential};
+use channel::standing::{Authority, Own, Present, StandingError};
+use channel::tls::Identity;
+use channel::{DomainTrust, Standing};
 use evidence::DomainRoot;
 use evidence::cbor::CborError;
-use platform::clock;
-use platform::program::{ProgramReply, ProgramRequest};
-use platform::{PlatformError, Refused};
+use platform::program::{self, ProgramReply, ProgramRequest};
+use platform::{PlatformError, clock};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, ServerConfig};
-use tokio::sync::watch;
-use trust::Revocations;
-use trust::revocation::Revoked;
+use tokio::sync::{Notify, watch};
 use trust::signing::Signed;
 
 use crate::Error;
@@ -30,35 +26,45 @@ use crate::line::Line;
 const RETRY: Duration = Duration::from_secs(2);
 
 /// Where a program gets its identity.
-#[derive(Clone)]
 pub(crate) struct Source {
     pub(crate) socket: PathBuf,
     pub(crate) domain: DomainRoot,
-    pub(crate) bundle: Arc<[u8]>,
+    pub(crate) bundle: Vec<u8>,
 }
 
-/// The identity at one moment.
+/// Roles that the newest admission lets this program meet; or the authority's no.
+pub(crate) type Permits = Result<Arc<Roles>, String>;
+
+/// Which roles.
+pub(crate) struct Roles {
+    /// That it may connect to.
+    pub(crate) connect: Vec<String>,
+    /// That may connect to it.
+    pub(crate) clients: Vec<String>,
+}
+
+/// What a program is and may do, kept up to date.
 #[derive(Clone)]
-pub(crate) struct Own {
-    pub(crate) trust: Arc<DomainTrust>,
-    pub(crate) credential: VerifiedCredential,
-    pub(crate) client: Arc<ClientConfig>,
-    pub(crate) server: Arc<ServerConfig>,
-    /// Roles that may connect.
-    pub(crate) clients: Arc<[String]>,
-    policy: u64,
-    revocations: Arc<Revocations>,
+pub(crate) struct Kept {
+    pub(crate) standing: Standing,
+    pub(crate) permits: watch::Receiver<Permits>,
 }
 
-impl Own {
-    pub(crate) fn epochs(&self) -> Epochs {
-        Epochs { policy: self.policy, revocation: self.revocations.epoch() }
-    }
+/// One admission.
+struct Admitted {
+    trust: Arc<DomainTrust>,
+    own: Arc<Own>,
+    policy: u64,
+    roles: Arc<Roles>,
+}
 
-    pub(crate) fn revoked(&self, peer: &Vouched) -> bool {
-        let revoked = self.revocations.contains(&Revoked::Measurement(peer.measurement))
-            || self.revocations.contains(&Revoked::StatementKey(peer.statement_key));
-        !evidence::controls::holds("program_peer_revoked", !revoked)
+/// A peer has heard more than this program: its admission is renewed before its time.
+struct Renewal(Arc<Notify>);
+
+impl Authority for Renewal {
+    fn ask(&self) -> bool {
+        self.0.notify_one();
+        true
     }
 }
 
@@ -72,15 +78,25 @@ impl Source {
         Ok(trust_of(&Bundle::decode(&self.bundle)?, self.domain, clock::now())?)
     }
 
-    /// A first identity; from now on it is kept.
-    pub(crate) async fn begin(self) -> Result<watch::Receiver<Own>, Error> {
-        let (out, own) = watch::channel(self.obtain(Arc::default()).await?);
-        tokio::spawn(self.keep(out));
-        Ok(own)
+    /// A first admission; from now on it is kept.
+    pub(crate) async fn begin(self) -> Result<Kept, Error> {
+        let Admitted { trust, own, policy, roles } = self.admit().await?;
+        let present = Present { trust, own: Some(own), policy, revocations: Arc::default() };
+        let renew = Arc::new(Notify::new());
+        let standing = Standing::new(present, Renewal(Arc::clone(&renew)));
+        let (out, permits) = watch::channel(Ok(roles));
+        let kept = standing.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = out.closed() => {}
+                () = self.keep(&kept, &out, &renew) => {}
+            }
+        });
+        Ok(Kept { standing, permits })
     }
 
-    /// 1. a key, 2. its credential, 3. the standing that comes with it, 4. what of it is checked here too.
-    async fn obtain(&self, revocations: Arc<Revocations>) -> Result<Own, Error> {
+    /// 1. a key, 2. its credential, 3. the standing that comes with it, 4. all of it checked here too.
+    async fn admit(&self) -> Result<Admitted, Error> {
         let random = || Error::from(PlatformError::Random);
         // 1
         let key = LeafKey::generate().ok_or_else(random)?;
@@ -95,73 +111,68 @@ impl Source {
         // 3
         let standing = line.ask(&ProgramRequest::Standing).await?;
         let ProgramReply::Standing(standing) = standing else { return Err(Error::unexpected()) };
-        clock::discipline(standing.time);
-        // 4: that the key is the certificate's, `tls` sees.
+        let program::Standing { connect, clients, policy, time, .. } = standing;
+        clock::discipline(time);
+        // 4
         let trust = self.trust()?;
-        let leaf = CertificateDer::from(leaf);
-        let credential = credential::verify(core::slice::from_ref(&leaf), &trust, clock::now())?;
-        let identity =
-            Identity { chain: vec![leaf], key: PrivateKeyDer::Pkcs8(key.pkcs8().into()) };
-        let domain = || Arc::clone(&trust);
-        Ok(Own {
-            client: tls::client(domain(), Some(identity.clone()), tls::ALPN, clock::now)?,
-            server: tls::server(Some(domain()), identity, tls::ALPN, clock::now)?,
-            credential,
-            clients: standing.clients.into(),
-            policy: standing.policy,
-            revocations,
-            trust,
-        })
+        let key = PrivateKeyDer::Pkcs8(key.pkcs8().into());
+        let identity = Identity { chain: vec![CertificateDer::from(leaf)], key };
+        let own = Arc::new(Own::new(identity, &trust, clock::now())?);
+        Ok(Admitted { trust, own, policy, roles: Arc::new(Roles { connect, clients }) })
     }
 
-    async fn keep(self, out: watch::Sender<Own>) {
-        tokio::select! {
-            () = out.closed() => {}
-            () = async {
-                loop {
-                    self.hear(&out).await;
-                    let known = Arc::clone(&out.borrow().revocations);
-                    match self.obtain(known).await {
-                        Ok(own) => drop(out.send_replace(own)),
-                        Err(why) => {
-                            tracing::warn!("credential not renewed: {why}; trying again");
-                            tokio::time::sleep(RETRY).await;
-                        }
-                    }
+    async fn keep(&self, standing: &Standing, out: &watch::Sender<Permits>, renew: &Notify) {
+        loop {
+            if let Err(why) = self.rest(standing, renew).await {
+                tracing::warn!("no news from the authority: {why}; asking for a new credential");
+                tokio::time::sleep(RETRY).await;
+            }
+            if let Err(why) = self.renew(standing, out).await {
+                tracing::warn!("credential not renewed: {why}; trying again");
+                // A no ends what was allowed before; an authority that cannot be asked only lets it run out (I6).
+                if let Error::Platform(PlatformError::NotAdmitted(why)) = why {
+                    out.send_modify(|permits| *permits = Err(why));
                 }
-            } => {}
+                tokio::time::sleep(RETRY).await;
+            }
         }
     }
 
-    /// Hears of revocations until a new credential is due.
-    async fn hear(&self, out: &watch::Sender<Own>) {
+    async fn renew(&self, standing: &Standing, out: &watch::Sender<Permits>) -> Result<(), Error> {
+        let Admitted { trust, own, policy, roles } = self.admit().await?;
+        standing.renew(trust, own, policy)?;
+        out.send_modify(|permits| *permits = Ok(roles));
+        Ok(())
+    }
+
+    /// Until a new credential is due: by its age, by another policy, or because a peer has heard more.
+    async fn rest(&self, standing: &Standing, renew: &Notify) -> Result<(), Error> {
         let mut jitter = [0];
         let _ = platform::random(&mut jitter);
-        let due = out.borrow().credential.renew_at(clock::now(), jitter);
-        let left = due.unix().saturating_sub(clock::now().unix());
-        let left = Duration::from_secs(u64::try_from(left).unwrap_or(0));
-        if let Ok(Err(why)) = tokio::time::timeout(left, self.news(out)).await {
-            tracing::warn!("no news of revocations: {why}; asking for a new credential");
-            tokio::time::sleep(RETRY).await;
+        let now = clock::now();
+        let due = standing.now().own.map_or(now, |o| o.credential().renew_at(now, jitter));
+        let left = u64::try_from(due.unix().saturating_sub(now.unix())).unwrap_or(0);
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(left)) => Ok(()),
+            () = renew.notified() => Ok(()),
+            heard = self.hear(standing) => heard,
         }
     }
 
-    async fn news(&self, out: &watch::Sender<Own>) -> Result<(), Error> {
+    /// Until there is another policy.
+    async fn hear(&self, standing: &Standing) -> Result<(), Error> {
         let mut line = Line::open(&self.socket).await?;
         loop {
-            let known = Arc::clone(&out.borrow().revocations);
-            let asked = line.ask(&ProgramRequest::News(known.epoch())).await?;
+            let known = standing.now().epochs();
+            let (policy, revocation) = (known.policy, known.revocation);
+            let asked = line.ask(&ProgramRequest::News { policy, revocation }).await?;
             let ProgramReply::News(news) = asked else { return Err(Error::unexpected()) };
             clock::discipline(news.time);
-            let mut all = Revocations::clone(&known);
-            for signed in &news.revocations {
-                let signed = Signed::decode(signed).map_err(|_| CborError::Field("revocation"))?;
-                let genesis = out.borrow().trust.authority().genesis().clone();
-                all.add(signed, &genesis)
-                    .map_err(|_| PlatformError::Refused(Refused::Malformed))?;
-            }
-            if all.epoch() > known.epoch() {
-                out.send_modify(|own| own.revocations = Arc::new(all));
+            let signed = news.revocations.iter().map(|r| Signed::decode(r));
+            let signed = signed.collect::<Result<_, _>>().map_err(|_| CborError::Field("news"))?;
+            standing.hear(revocation.saturating_add(1), signed).map_err(StandingError::from)?;
+            if news.policy > policy {
+                return Ok(());
             }
         }
     }

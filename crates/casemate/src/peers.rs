@@ -4,17 +4,20 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use channel::{Endpoint, Mode, PeerPolicy, StatementSource};
+use channel::{Endpoint, Mode, PeerPolicy, StatementSource, VerifiedCredential};
+use evidence::controls::holds;
 use evidence::{Binder, BinderKind};
 use platform::keyholder::{Reply, Request};
 use platform::program::{Peer, ProgramReply, ProgramRequest};
 use platform::{PlatformError, clock};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 
+use crate::channel::Permitted;
 use crate::line::Line;
-use crate::own::Own;
+use crate::own::{Kept, Roles};
 use crate::{Channel, Error};
 
 /// Handshakes at once.
@@ -57,48 +60,57 @@ impl StatementSource for Statements {
 /// Both sides of this program's own channels.
 #[derive(Clone)]
 pub(crate) struct Ends {
-    own: watch::Receiver<Own>,
+    kept: Kept,
     statements: Arc<Statements>,
 }
 
 impl Ends {
-    pub(crate) fn new(own: watch::Receiver<Own>, socket: PathBuf) -> Self {
-        Self { own, statements: Arc::new(Statements { socket, line: Mutex::default() }) }
+    pub(crate) fn new(kept: Kept, socket: PathBuf) -> Self {
+        Self { kept, statements: Arc::new(Statements { socket, line: Mutex::default() }) }
     }
 
-    pub(crate) fn own(&self) -> Own {
-        self.own.borrow().clone()
+    /// This program's newest credential.
+    pub(crate) fn credential(&self) -> Result<VerifiedCredential, Error> {
+        let own = self.kept.standing.now().own.ok_or_else(Error::unexpected)?;
+        Ok(own.credential().clone())
     }
 
-    fn endpoint(&self, own: &Own, roles: Vec<String>) -> Endpoint<Statements> {
+    fn roles(&self) -> Result<Arc<Roles>, Error> {
+        Ok(self.kept.permits.borrow().clone().map_err(PlatformError::NotAdmitted)?)
+    }
+
+    fn endpoint(&self, roles: Vec<String>) -> Endpoint<Statements> {
+        let kinds = vec![BinderKind::ChannelMonitor, BinderKind::ChannelProgram];
         Endpoint {
-            own: Some(own.credential.spki()),
-            trust: Arc::clone(&own.trust),
+            standing: self.kept.standing.clone(),
             source: Arc::clone(&self.statements),
-            policy: PeerPolicy {
-                mode: Mode::Bound,
-                roles,
-                kinds: vec![BinderKind::ChannelMonitor, BinderKind::ChannelProgram],
-            },
-            epochs: own.epochs(),
+            policy: PeerPolicy { modes: vec![Mode::Bound], roles, kinds, require_pq: true },
             clock: clock::now,
         }
     }
 
+    /// A channel to a peer that the policy names, whatever this program's configuration says.
     pub(crate) async fn connect(&self, peer: &Peer) -> Result<Channel, Error> {
-        let (own, tcp) = (self.own(), tcp(peer.address).await?);
-        let (tcp, handle) = doubled(tcp)?;
-        let endpoint = self.endpoint(&own, vec![peer.role.clone()]);
-        let stream = endpoint.connect(Arc::clone(&own.client), tcp).await?;
-        Ok(Channel::attested(stream, handle, self.own.clone()))
+        let role = peer.role.clone();
+        if !holds("program_connect", self.roles()?.connect.contains(&role)) {
+            return Err(Error::NotPermitted(role));
+        }
+        let (tcp, handle) = doubled(tcp(peer.address).await?)?;
+        let stream = self.endpoint(vec![role.clone()]).connect(tcp).await?;
+        let permitted = Permitted::watch(handle, self.kept.permits.clone(), move |roles| {
+            roles.connect.contains(&role)
+        });
+        Ok(Channel::attested(stream, permitted))
     }
 
     async fn accept(&self, tcp: TcpStream) -> Result<Channel, Error> {
-        let own = self.own();
         let (tcp, handle) = doubled(tcp)?;
-        let endpoint = self.endpoint(&own, own.clients.to_vec());
-        let stream = endpoint.accept(Arc::clone(&own.server), tcp).await?;
-        Ok(Channel::attested(stream, handle, self.own.clone()))
+        let stream = self.endpoint(self.roles()?.clients.clone()).accept(tcp).await?;
+        let role = stream.peer().map(|p| p.credential().role.to_string()).unwrap_or_default();
+        let permitted = Permitted::watch(handle, self.kept.permits.clone(), move |roles| {
+            roles.clients.contains(&role)
+        });
+        Ok(Channel::attested(stream, permitted))
     }
 }
 
@@ -168,7 +180,7 @@ async fn serve(listener: &TcpListener, ends: Option<Ends>, to: &mpsc::Sender<Cha
     let places = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     loop {
         let Ok((tcp, _)) = listener.accept().await else {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };

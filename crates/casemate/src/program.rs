@@ -112,7 +112,7 @@ impl Program {
     /// [`Error::Platform`] with [`PlatformError::NotAdmitted`].
     pub async fn credential(&self) -> Result<VerifiedCredential, Error> {
         if self.0.surroundings.self_tls {
-            return Ok(self.ends().await?.own().credential);
+            return self.ends().await?.credential();
         }
         let ProgramReply::Standing(standing) = self.ask(ProgramRequest::Standing).await? else {
             return Err(Error::unexpected());
@@ -170,7 +170,7 @@ impl Program {
         Source {
             socket: self.0.socket.clone(),
             domain: self.0.info.domain,
-            bundle: self.0.surroundings.domain.as_slice().into(),
+            bundle: self.0.surroundings.domain.clone(),
         }
     }
 

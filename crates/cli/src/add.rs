@@ -30,6 +30,9 @@ pub struct AddArgs {
     /// An environment variable, measured
     #[arg(long, value_name = "NAME=VALUE")]
     env: Vec<String>,
+    /// A variable that may differ from start to start: its name is measured, its value is the host's word
+    #[arg(long, value_name = "NAME=VALUE")]
+    open: Vec<String>,
     /// Where its standard streams go: nowhere, or to this host in clear
     #[arg(long, default_value = "none", value_parser = ["none", "plain"])]
     stdio: String,
@@ -57,6 +60,13 @@ pub fn run(args: &AddArgs) -> Result<ExitCode> {
     config.listen = args.listen.clone();
     config.trees = args.with.clone();
     config.env.extend(args.env.iter().cloned());
+    for variable in &args.open {
+        let (name, _) = variable
+            .split_once('=')
+            .ok_or_else(|| Failure::Usage(format!("--open {variable:?}: expected NAME=VALUE")))?;
+        config.open.push(name.to_owned());
+        config.env.push(variable.clone());
+    }
     config.stdio = Stdio::parse(&args.stdio).unwrap_or(Stdio::None);
     config.state = args.state;
     config.self_tls = args.self_tls;
@@ -85,10 +95,8 @@ pub fn run(args: &AddArgs) -> Result<ExitCode> {
         manifest.env.len()
     );
     println!("policy version {version} is signed with the development key");
-    if domain.monitor().is_ok() {
-        println!(
-            "The authority took its policy when it started: `casemate stop && casemate up` puts version {version} in force."
-        );
+    if domain.put_in_force()? {
+        println!("It is in force: the authority has it.");
     }
     Ok(ExitCode::SUCCESS)
 }

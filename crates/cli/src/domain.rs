@@ -6,16 +6,22 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use channel::admission::{Bundle, client};
 use evidence::{ContentDigest, Measurement, Time};
 use monitor::program::Config;
 use monitor::supervisor::{Client, Settings};
+use platform::Secret;
 use platform::software::Machine;
+use services::authority::AuditSecret;
 use trust::policy::PolicyInForce;
 use trust::signing::{Namespace, Signed, SigningKey};
 use trust::{DomainFile, DomainName, Genesis};
 
+use crate::clock::now;
 use crate::output::Failure;
 
+/// The owners' audit key: whoever holds it reads every decision record.
+const AUDIT_KEY: &str = "keys/audit";
 /// The domain file's name.
 pub const FILE: &str = "casemate.toml";
 
@@ -88,8 +94,9 @@ impl Domain {
             own_measurement()?,
         );
         fs::write(dir.join(FILE), text)?;
-        fs::write(dir.join(".gitignore"), "keys/development\nmachine\nrun\nstate\n")?;
+        fs::write(dir.join(".gitignore"), "keys/development\nkeys/audit\nmachine\nrun\nstate\n")?;
         let this = Self { dir: dir.to_owned(), genesis };
+        this.audit_secret_or_new()?;
         this.sign()?;
         Ok(this)
     }
@@ -158,6 +165,31 @@ impl Domain {
         Ok(SigningKey::from_openssh(&pem)?)
     }
 
+    /// The owners' audit key, with which decision records are read; none where it is not kept.
+    pub fn audit_secret(&self) -> Result<Option<AuditSecret>> {
+        let path = self.dir.join(AUDIT_KEY);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => Secret::new(text),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e).with_context(|| path.display().to_string()),
+        };
+        let key = AuditSecret::from_file(text.expose());
+        let bad = || Failure::Usage(format!("{}: not an audit key", path.display()));
+        Ok(Some(key.ok_or_else(bad)?))
+    }
+
+    /// The audit key, made now for a domain that has none.
+    pub fn audit_secret_or_new(&self) -> Result<AuditSecret> {
+        if let Some(key) = self.audit_secret()? {
+            return Ok(key);
+        }
+        let mut bytes = [0; 32];
+        platform::random(&mut bytes)?;
+        let key = AuditSecret::new(bytes);
+        write_private(&self.dir.join(AUDIT_KEY), key.to_file().expose().as_bytes())?;
+        Ok(key)
+    }
+
     /// Signs what the domain file says as the next version, if it says something new. The version in force.
     pub fn sign(&self) -> Result<u64> {
         let before = self.in_force()?;
@@ -179,6 +211,27 @@ impl Domain {
         PolicyInForce::verify(&signed, &self.genesis, before.as_ref())?;
         replace(&self.policy_path(version), &signed.encode())?;
         Ok(version)
+    }
+
+    /// Hands the newest signed policy to the authority, if one runs for this domain; whether one did.
+    pub fn put_in_force(&self) -> Result<bool> {
+        if self.monitor().is_err() {
+            return Ok(false);
+        }
+        let Ok(bundle) = self.bundle() else { return Ok(false) };
+        let bundle = Bundle::decode(&bundle)?;
+        let trust = client::trust_of(&bundle, self.genesis.root(), now())?;
+        let policy = self.in_force()?.context("no signed policy")?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let put = client::put_policy(&bundle.authority, &trust, policy.signed(), now);
+        let version = runtime.block_on(put).map_err(|e| Failure::Refused(e.to_string()))?;
+        if version != policy.policy().version {
+            bail!(Failure::Refused(format!(
+                "the authority has policy version {version} in force, signed here is {}",
+                policy.policy().version
+            )));
+        }
+        Ok(true)
     }
 
     /// A program's configuration.

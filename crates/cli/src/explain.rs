@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use checker::DecisionRecord;
+use evidence::ContentDigest;
 use serde_json::json;
-use services::authority::Entry;
+use services::authority::{AuditSecret, Entry, sealed_record};
 
 use crate::audit;
 use crate::domain::Domain;
@@ -33,14 +34,25 @@ pub fn newest(domain: &Domain, role: &str) -> Result<DecisionRecord> {
     let digest = digest.ok_or_else(|| {
         Failure::Refused(format!("{role} was never admitted; `casemate ps` shows why"))
     })?;
-    read(&log, &digest)
+    let key = domain.audit_secret()?.ok_or_else(withheld)?;
+    read(&key, &log, &digest)
+}
+
+/// What is missing where the audit key is not kept.
+fn withheld() -> Failure {
+    Failure::Missing(
+        "decision records are encrypted to the owners' audit key, and keys/audit is not here; ask an owner who holds it".to_owned(),
+    )
 }
 
 /// A record by its digest.
-pub fn read(log: &Path, digest: &str) -> Result<DecisionRecord> {
+pub fn read(key: &AuditSecret, log: &Path, digest: &str) -> Result<DecisionRecord> {
     let path = log.join("decisions").join(digest);
     let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-    Ok(DecisionRecord::decode(&bytes)?)
+    let name = ContentDigest::from_hex(digest)
+        .ok_or_else(|| Failure::Refused(format!("the log names {digest:?}, which is no digest")))?;
+    let record = sealed_record::open(key, &name, &bytes);
+    Ok(DecisionRecord::decode(&record.map_err(|e| Failure::Refused(e.to_string()))?)?)
 }
 
 /// The proof of a record, in English.

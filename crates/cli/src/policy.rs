@@ -48,10 +48,15 @@ pub fn run(args: &PolicyArgs) -> Result<ExitCode> {
             );
         }
         Policy::Show { format } => show(&domain, *format)?,
-        Policy::Sign => println!(
-            "policy version {} is signed and comes into force when the authority starts",
-            domain.sign()?
-        ),
+        Policy::Sign => {
+            let version = domain.sign()?;
+            let when = if domain.put_in_force()? {
+                "is in force: the authority has it"
+            } else {
+                "comes into force when the authority starts"
+            };
+            println!("policy version {version} is signed and {when}");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,9 +8,11 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use evidence::Measurement;
 use monitor::launcher::Launch;
+use monitor::program::Config;
 use monitor::program::config::Stdio;
-use monitor::supervisor::{Program, Request, Response};
+use monitor::supervisor::{Client, Program, Request, Response};
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::domain::Domain;
 use crate::output::{Failure, Format, json};
@@ -27,6 +29,9 @@ pub struct RunArgs {
     /// Connect this terminal to the program (its grant must be `--stdio plain`) and end with its exit status
     #[arg(long)]
     attach: bool,
+    /// The value of a variable that was added with `--open`, for this start
+    #[arg(long, value_name = "NAME=VALUE")]
+    open: Vec<String>,
 }
 
 /// List programs.
@@ -61,10 +66,29 @@ fn expected(domain: &Domain, name: &str) -> Option<Measurement> {
     }
 }
 
+/// The configuration with these values of variables that were declared open; no other may change from start to start.
+fn opened(name: &str, mut config: Config, values: &[String]) -> Result<Config> {
+    for value in values {
+        let variable = value.split_once('=').map(|(n, _)| n).unwrap_or_default();
+        if !config.open.iter().any(|o| o == variable) {
+            bail!(Failure::Usage(format!(
+                "--open {value:?}: {name} has no variable {variable:?} that was added with --open NAME=VALUE; other values are measured"
+            )));
+        }
+        config.env.retain(|e| e.split_once('=').is_none_or(|(n, _)| n != variable));
+        config.env.push(value.clone());
+    }
+    Ok(config)
+}
+
 /// Starts one program.
-pub fn start(domain: &Domain, name: &str, attach: bool) -> Result<Program> {
-    let (bytes, config) = domain.config(name)?;
-    let launch = Launch { name: name.to_owned(), config: bytes, expected: expected(domain, name) };
+pub fn start(domain: &Domain, name: &str, attach: bool, open: &[String]) -> Result<Program> {
+    let config = opened(name, domain.config(name)?.1, open)?;
+    let launch = Launch {
+        name: name.to_owned(),
+        config: config.to_json()?.into_bytes(),
+        expected: expected(domain, name),
+    };
     let request = Request::Run { launch, proxy: Some(domain.bundle()?) };
     let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     let response = match config.stdio {
@@ -120,18 +144,40 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
                 "{name} has no grant for its streams; add it with `--stdio plain`"
             )));
         }
-        start(&domain, name, true)?;
+        forward_signals(&domain, name)?;
+        start(&domain, name, true, &args.open)?;
         let status = wait(&domain, name)?;
         return Ok(ExitCode::from(u8::try_from(status).unwrap_or(255)));
     }
     let mut refused = false;
     for name in &args.names {
-        start(&domain, name, false)?;
+        start(&domain, name, false, &args.open)?;
         let program = admission(&domain, name)?;
         println!("{name}: {}", program.admission);
         refused |= program.admission.starts_with("refused");
     }
     Ok(ExitCode::from(u8::from(refused)))
+}
+
+/// What this command is told by signals, the program is told: Ctrl-C ends it, and its own status is what this command ends with.
+fn forward_signals(domain: &Domain, name: &str) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _inside = runtime.enter();
+    for kind in
+        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()]
+    {
+        let (mut told, run, name) = (signal(kind)?, domain.run_dir(), name.to_owned());
+        runtime.spawn(async move {
+            while told.recv().await.is_some() {
+                let request = Request::Signal { name: name.clone(), signal: kind.as_raw_value() };
+                if let Ok(monitor) = Client::connect(&run) {
+                    let _ = monitor.ask(&request, &[]);
+                }
+            }
+        });
+    }
+    std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+    Ok(())
 }
 
 /// Every program.

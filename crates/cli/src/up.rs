@@ -161,6 +161,7 @@ fn start_authority(domain: &Domain) -> Result<()> {
         ca: spki_digest(&shown.ca)?,
         log: shown.log.clone(),
         measurement: program.measurement,
+        audit: domain.audit_secret_or_new()?.public()?,
         window: Window {
             not_before: now().plus_secs(-3600),
             not_after: now().plus_secs(ENDORSED_SECS),

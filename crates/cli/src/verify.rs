@@ -1,5 +1,6 @@
 //! `casemate verify`: one file of hardware evidence, or a case folder, judged offline. Authentic and acceptable are two answers.
 
+mod ear;
 mod input;
 mod report;
 mod snp;
@@ -7,7 +8,7 @@ mod snp;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::ValueEnum;
 
 use self::input::Input;
@@ -15,7 +16,7 @@ use self::report::Report;
 use crate::output::{Failure, exit_code, json as print_json};
 
 /// Profile used without `--policy`: it judges what the evidence says and admits nothing.
-const FORENSIC: &str = "forensic-2026-11";
+const FORENSIC: &str = evidence::profile::FORENSIC;
 
 /// Verify a file of hardware evidence, offline.
 #[derive(clap::Args)]
@@ -37,10 +38,10 @@ pub struct VerifyArgs {
     /// A certificate that belongs to the evidence (PEM or DER)
     #[arg(long, value_name = "FILE")]
     endorsement: Vec<PathBuf>,
-    /// A shipped profile, e.g. forensic-2026-11 or snp-2026-11
-    #[arg(long, value_name = "PROFILE", default_value = FORENSIC)]
+    /// A profile: a file, or a shipped one, e.g. forensic-2026-11 or snp-2026-11
+    #[arg(long, value_name = "FILE|PROFILE", default_value = FORENSIC)]
     policy: String,
-    /// How to print
+    /// How to print; `ear` is an attestation result's claims-set, not signed
     #[arg(long, value_enum, default_value = "table")]
     format: VerifyFormat,
 }
@@ -73,9 +74,6 @@ pub fn run(args: &VerifyArgs) -> ExitCode {
 }
 
 fn judge(args: &VerifyArgs) -> Result<ExitCode> {
-    if args.format == VerifyFormat::Ear {
-        bail!(Failure::Usage("--format ear: not yet".to_owned()));
-    }
     let input = Input::load(args)?;
     let path = args.path.display();
     let kind = match input.file() {
@@ -88,16 +86,12 @@ fn judge(args: &VerifyArgs) -> Result<ExitCode> {
             .ok_or_else(|| Failure::Usage(format!("{path}: kind {:?}: not yet", input.tee)))?,
     };
     let report = (kind.judge)(&input)?;
-    if args.format == VerifyFormat::Json {
-        print_json(&report.json());
-    } else {
-        report.print();
+    match args.format {
+        VerifyFormat::Table => report.print(),
+        VerifyFormat::Json => print_json(&report.json()),
+        VerifyFormat::Ear => {
+            print_json(&ear::result(&report, input.at, input.nonce.as_deref()));
+        }
     }
     Ok(ExitCode::from(report.status()))
-}
-
-/// The refusal of a profile's name, with those there are.
-fn no_profile(name: &str, shipped: &[&str]) -> Failure {
-    let all = [&[FORENSIC], shipped].concat().join(", ");
-    Failure::Usage(format!("no profile {name:?} is shipped for this kind; there are: {all}"))
 }

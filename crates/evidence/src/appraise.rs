@@ -46,7 +46,7 @@ pub enum Knobs {
     /// The software platform has none.
     Software,
     /// AMD SEV-SNP.
-    Snp(snp::Knobs),
+    Snp(Box<snp::Knobs>),
 }
 
 /// Whether a profile takes the evidence. Exhaustive: a new outcome must be thought of by whoever reads one.
@@ -123,7 +123,9 @@ pub fn appraise(
     }
     match (&facts.detail, &profile.knobs) {
         (Detail::Software(_), Knobs::Software) => {}
-        (Detail::Snp(snp), Knobs::Snp(knobs)) => checks.extend(snp::appraise(snp, knobs)),
+        (Detail::Snp(snp), Knobs::Snp(knobs)) => {
+            checks.extend(snp::appraise(snp, knobs, hardware.verified_at()));
+        }
         _ => checks.push(Check::failed("hardware_kind", "the profile's knobs are of another kind")),
     }
     verdict(checks)

@@ -92,6 +92,9 @@ named_bytes!(
     /// SHA-256 of a DER certificate or raw key that a verifier pins as a root.
     RootDigest, 32);
 named_bytes!(
+    /// An X25519 public key to which decision records are encrypted.
+    AuditKey, 32);
+named_bytes!(
     /// 32 bytes of a TLS exporter, taken by whoever holds this value from its own live connection.
     Exporter, 32);
 

@@ -17,8 +17,11 @@ pub mod bytes;
 pub mod cbor;
 pub mod controls;
 pub mod cose;
+pub mod ear;
 pub mod hardware;
+pub mod json;
 pub mod layered;
+pub mod profile;
 pub mod snp;
 pub mod software;
 pub mod statement;
@@ -28,8 +31,9 @@ pub mod x509;
 pub use authentic::{Authentic, Check, Outcome};
 pub use binder::{Binder, BinderKind, End, MonitorBinding, ProgramClaim, Session, Side};
 pub use bytes::{
-    BinderDigest, ContentDigest, DomainRoot, Exporter, Measurement, Nonce, ReportData, RootDigest,
-    SpkiDigest, StatementKey,
+    AuditKey, BinderDigest, ContentDigest, DomainRoot, Exporter, Measurement, Nonce, ReportData,
+    RootDigest, SpkiDigest, StatementKey,
 };
 pub use hardware::{Detail, HardwareEvidence, HardwareFacts, Isolation, Kind, MachineId};
+pub use profile::Profile;
 pub use time::{Time, Window};

@@ -63,7 +63,6 @@ pub struct Log {
     entries: fs::File,
     signer: Signer,
     leaves: Vec<Hash>,
-    last: Option<Vec<u8>>,
     edge: Edge,
     checkpoint: String,
 }
@@ -101,11 +100,11 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 impl Log {
-    /// Opens the log in `dir`, or begins one.
+    /// Opens the log in `dir`, or begins one; `visit` sees every entry there is, oldest first.
     ///
     /// # Errors
     /// [`LogError`].
-    pub fn open(dir: &Path, signer: Signer) -> Result<Self, LogError> {
+    pub fn open(dir: &Path, signer: Signer, visit: impl FnMut(&[u8])) -> Result<Self, LogError> {
         fs::create_dir_all(dir).map_err(disk(dir))?;
         let path = dir.join("entries");
         let mut options = fs::OpenOptions::new();
@@ -117,25 +116,18 @@ impl Log {
             // The torn end of an append that was never acknowledged.
             entries.set_len(count(len)).map_err(disk(&path))?;
         }
-        let last = whole.last().map(|e| e.to_vec());
-        let leaves = whole.into_iter().map(tree::leaf).collect::<Vec<_>>();
+        let leaves = whole.iter().map(|e| tree::leaf(e)).collect::<Vec<_>>();
         let mut edge = Edge::default();
         leaves.iter().for_each(|l| edge.push(*l));
-        let mut log = Self {
-            dir: dir.to_owned(),
-            entries,
-            signer,
-            leaves,
-            last,
-            edge,
-            checkpoint: String::new(),
-        };
+        let mut log =
+            Self { dir: dir.to_owned(), entries, signer, leaves, edge, checkpoint: String::new() };
         let path = dir.join("checkpoint");
         match fs::read_to_string(&path) {
             Ok(note) => verify_beginning(&log.leaves, &log.signer.verifier().verify(&note)?)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(disk(&path)(e)),
         }
+        whole.into_iter().for_each(visit);
         log.publish()?;
         Ok(log)
     }
@@ -164,7 +156,6 @@ impl Log {
             self.leaves.push(leaf);
             self.edge.push(leaf);
         }
-        self.last = batch.last().map(|e| e.to_vec()).or(self.last.take());
         self.publish()?;
         Ok(first)
     }
@@ -187,12 +178,6 @@ impl Log {
     #[must_use]
     pub fn size(&self) -> u64 {
         count(self.leaves.len())
-    }
-
-    /// The newest entry.
-    #[must_use]
-    pub fn last(&self) -> Option<&[u8]> {
-        self.last.as_deref()
     }
 
     /// Path of entry `index` to the newest root.

@@ -2,6 +2,7 @@
 //! keyholder socket, and nothing else; it can speak for no other program and opens no file but the peers' addresses.
 
 mod admit;
+mod channels;
 mod clock;
 mod egress;
 mod ingress;
@@ -23,8 +24,9 @@ use platform::program::{Peer, Surroundings};
 use platform::{PlatformError, keyholder, message};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use self::channels::Channels;
 use self::clock::clock;
 use crate::{harden, sys};
 
@@ -207,11 +209,13 @@ async fn live(
     let program = UnixListener::from_std(program)?;
     let bundle = if start.domain.is_empty() { None } else { Some(Bundle::decode(&start.domain)?) };
     let (admitted, watch) = watch::channel(None);
+    let renew = Arc::new(Notify::new());
+    let channels = Channels::new(Arc::clone(&keyholder), watch.clone(), Arc::clone(&renew));
     let (own, standing) = if start.self_tls {
-        let (own, standing) = standing::Own::new();
+        let (own, standing) = standing::OwnKey::new();
         (Some(own), standing)
     } else {
-        (None, standing::of_proxy(watch.clone()))
+        (None, standing::of_proxy(watch))
     };
     let clerk = socket::Clerk {
         keyholder: Arc::clone(&keyholder),
@@ -231,13 +235,7 @@ async fn live(
         if start.self_tls {
             tokio::spawn(ingress::pass_through(listener, *port, Arc::clone(&porter)));
         } else {
-            tokio::spawn(ingress::attested(
-                listener,
-                *port,
-                Arc::clone(&porter),
-                Arc::clone(&keyholder),
-                watch.clone(),
-            ));
+            tokio::spawn(ingress::attested(listener, *port, Arc::clone(&porter), channels.clone()));
         }
     }
     if let Some(address) = addresses.into_iter().next() {
@@ -249,17 +247,13 @@ async fn live(
         if start.self_tls {
             tokio::spawn(raw::serve(role, listener, directory, standing.clone()));
         } else {
-            tokio::spawn(egress::serve(
-                role,
-                listener,
-                directory,
-                Arc::clone(&keyholder),
-                watch.clone(),
-            ));
+            tokio::spawn(egress::serve(role, listener, directory, channels.clone()));
         }
     }
     match bundle {
-        Some(bundle) if !start.self_tls => admit::keep(bundle, keyholder, admitted, reporter).await,
+        Some(bundle) if !start.self_tls => {
+            admit::keep(bundle, keyholder, admitted, reporter, renew).await;
+        }
         _ => std::future::pending::<()>().await,
     }
     Ok(())

@@ -39,6 +39,7 @@ const STANDING: u64 = 19;
 const NEWS: u64 = 20;
 const SECRET: u64 = 21;
 const NOT_ADMITTED: u64 = 22;
+const UNAVAILABLE: u64 = 23;
 
 /// What a program may ask.
 #[derive(Debug)]
@@ -53,9 +54,14 @@ pub enum ProgramRequest {
     Surroundings,
     /// How do I stand with the authority; a program whose admission is on its way waits for it.
     Standing,
-    /// What was revoked after this number; answered at once if something was, else as soon as there is, else after a
-    /// while with nothing.
-    News(u64),
+    /// What is newer than this; answered at once if something is, else as soon as there is, else after a while with
+    /// nothing.
+    News {
+        /// Version of the policy that is known.
+        policy: u64,
+        /// Number of the newest revocation that is known.
+        revocation: u64,
+    },
     /// A role secret of the newest admission, by name.
     Secret(String),
 }
@@ -79,6 +85,8 @@ pub enum ProgramReply {
     Secret(Secret<Vec<u8>>),
     /// The authority does not admit the program: its reasons.
     NotAdmitted(String),
+    /// The authority could not be asked: why.
+    Unavailable(String),
 }
 
 /// One frame: length, then the item. In one piece, and zeroed afterwards, for secrets travel in frames.
@@ -117,7 +125,9 @@ impl ProgramRequest {
             Self::CredentialFinish(signature) => one(CREDENTIAL_FINISH, signature),
             Self::Surroundings => cbor::map(vec![(1, SURROUNDINGS.into())]),
             Self::Standing => cbor::map(vec![(1, STANDING.into())]),
-            Self::News(after) => cbor::map(vec![(1, NEWS.into()), (2, (*after).into())]),
+            Self::News { policy, revocation } => {
+                cbor::map(vec![(1, NEWS.into()), (2, (*policy).into()), (3, (*revocation).into())])
+            }
             Self::Secret(name) => cbor::map(vec![(1, SECRET.into()), (2, name.as_str().into())]),
         }
     }
@@ -133,7 +143,9 @@ impl ProgramRequest {
             CREDENTIAL_FINISH => Self::CredentialFinish(f.bytes(2, "signature")?),
             SURROUNDINGS => Self::Surroundings,
             STANDING => Self::Standing,
-            NEWS => Self::News(f.uint(2, "after")?),
+            NEWS => {
+                Self::News { policy: f.uint(2, "policy")?, revocation: f.uint(3, "revocation")? }
+            }
             SECRET => Self::Secret(f.text(2, "name")?),
             _ => return Request::decode(value).map(Self::Keyholder),
         };
@@ -162,10 +174,8 @@ impl ProgramReply {
                 let value = Value::Bytes(value.expose().clone());
                 cbor::map(vec![(1, SECRET.into()), (2, value)])
             }
-            Self::NotAdmitted(why) => {
-                let why = why.chars().take(REASON_MAX).collect::<String>();
-                cbor::map(vec![(1, NOT_ADMITTED.into()), (2, why.into())])
-            }
+            Self::NotAdmitted(why) => reason(NOT_ADMITTED, why),
+            Self::Unavailable(why) => reason(UNAVAILABLE, why),
         }
     }
 
@@ -190,6 +200,7 @@ impl ProgramReply {
             NEWS => Self::News(News::decode(&mut f)?),
             SECRET => Self::Secret(Secret::new(f.bytes(2, "secret")?)),
             NOT_ADMITTED => Self::NotAdmitted(f.text(2, "why")?),
+            UNAVAILABLE => Self::Unavailable(f.text(2, "why")?),
             _ => return Reply::decode(value).map(Self::Keyholder),
         };
         f.finish()?;
@@ -205,9 +216,15 @@ impl ProgramReply {
             Self::Keyholder(Reply::Refused(why)) => Err(PlatformError::Refused(why)),
             Self::Keyholder(Reply::NotOpened(why)) => Err(PlatformError::Open(why)),
             Self::NotAdmitted(why) => Err(PlatformError::NotAdmitted(why)),
+            Self::Unavailable(why) => Err(PlatformError::Unavailable(why)),
             reply => Ok(reply),
         }
     }
+}
+
+fn reason(code: u64, why: &str) -> Value {
+    let why = why.chars().take(REASON_MAX).collect::<String>();
+    cbor::map(vec![(1, code.into()), (2, why.into())])
 }
 
 /// A program's connection to its monitor.

@@ -4,10 +4,12 @@
 
 mod core;
 mod ledgered;
+pub mod sealed_record;
 mod shell;
 mod start;
 
 pub use core::{Core, Limits};
 pub use ledgered::{Entry, Ledgered};
+pub use sealed_record::{AuditSecret, SealedRecordError};
 pub use shell::{Speaker, serve};
 pub use start::{AuthorityError, Bootstrap, run};

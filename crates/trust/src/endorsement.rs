@@ -6,14 +6,14 @@
 use ciborium::Value;
 use evidence::cbor::{self, CborError, Fields};
 use evidence::controls::holds;
-use evidence::{DomainRoot, Measurement, SpkiDigest, Time, Window};
+use evidence::{AuditKey, DomainRoot, Measurement, SpkiDigest, Time, Window};
 use thiserror::Error;
 
 use crate::genesis::Genesis;
 use crate::signing::{Namespace, Signed, SigningError};
 
 const LEN_MAX: usize = 4096;
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// What owners sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct AuthorityEndorsement {
     pub log: String,
     /// Measurement of the authority that holds them.
     pub measurement: Measurement,
+    /// The owners' key to which it encrypts its records; it cannot read them again.
+    pub audit: AuditKey,
     /// When.
     pub window: Window,
 }
@@ -77,6 +79,7 @@ impl AuthorityEndorsement {
             (5, Value::Bytes(self.measurement.as_bytes().to_vec())),
             (6, self.window.not_before.unix().into()),
             (7, self.window.not_after.unix().into()),
+            (8, Value::Bytes(self.audit.as_bytes().to_vec())),
         ]))
     }
 
@@ -92,6 +95,7 @@ impl AuthorityEndorsement {
                 not_before: Time::from_unix(f.int(6, "not_before")?),
                 not_after: Time::from_unix(f.int(7, "not_after")?),
             },
+            audit: f.named(8, "audit", AuditKey::from_slice)?,
         };
         f.finish()?;
         Ok(endorsement)

@@ -1,6 +1,7 @@
 //! From a policy's word on a kind of hardware to the profile that evidence is appraised under.
 
 use evidence::appraise::{HardwareProfile, Knobs};
+use evidence::profile::FORENSIC;
 use evidence::{Kind, snp};
 
 use crate::policy::Hardware;
@@ -10,8 +11,9 @@ use crate::policy::Hardware;
 pub fn profile(hardware: &Hardware) -> Option<HardwareProfile> {
     let knobs = match hardware.kind {
         Kind::Software => Knobs::Software,
-        Kind::Snp if hardware.profile == "snp-2026-11" => {
-            Knobs::Snp(snp::Knobs::production_2026_11())
+        // The forensic profile says what evidence is and admits nothing.
+        Kind::Snp if hardware.profile != FORENSIC => {
+            Knobs::Snp(Box::new(snp::Knobs::shipped(&hardware.profile)?.clone()))
         }
         _ => return None,
     };

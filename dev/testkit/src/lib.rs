@@ -21,7 +21,7 @@ use evidence::{
 use ledger::note::Signer;
 use platform::software::{self, Machine};
 use platform::{Info, PlatformError, Secret};
-use services::authority::{Core, Ledgered, Limits, Speaker, serve};
+use services::authority::{AuditSecret, Core, Ledgered, Limits, Speaker, serve};
 use trust::genesis::Genesis;
 use trust::policy::{Hardware, Policy, PolicyInForce, Program};
 use trust::signing::{Namespace, Signed, Signers, SigningKey};
@@ -31,6 +31,8 @@ use trust::{AuthorityEndorsement, DomainName, EndorsedAuthority, RoleName};
 pub const NOW: Time = Time::from_unix(1_800_000_000);
 /// What the software machine measures: the monitor.
 pub const MONITOR: Measurement = Measurement::new([7; 48]);
+/// The owners' audit key.
+pub const AUDIT: [u8; 32] = [6; 32];
 /// The authority's own program.
 pub const AUTHORITY: Measurement = Measurement::new([1; 48]);
 
@@ -96,6 +98,7 @@ impl Town {
             ca: spki_digest(ca.certificate()).unwrap(),
             log: "log".into(),
             measurement: AUTHORITY,
+            audit: AuditSecret::new(AUDIT).public().unwrap(),
             window,
         };
         let signed = sign(&owner, Namespace::Endorsement, endorsement.encode());
@@ -125,7 +128,8 @@ impl Town {
     pub fn core(self, dir: &Path) -> Core {
         let policy = self.in_force();
         let signer = Signer::new("town/log", Secret::new([5; 32])).unwrap();
-        let log = Ledgered::open(dir, signer).unwrap();
+        let audit = self.trust.authority().endorsement().audit;
+        let log = Ledgered::open(dir, signer, audit).unwrap();
         Core::new(self.trust, self.ca, policy, log, self.limits)
     }
 

@@ -28,6 +28,7 @@ use super::{
 };
 use crate::credential::P256Key;
 use crate::credential::{self, CredentialRefusal, DomainTrust};
+use crate::handshake::Epochs;
 use crate::session::{SessionError, SharedTls, client_session};
 use crate::signed_time::{NONCE_HEADER, SignedTime, TIME_HEADER, TimeClaim, TimeRefusal};
 use crate::tls;
@@ -361,16 +362,15 @@ impl Connected {
         self.0.said
     }
 
-    /// Waits for revocations after number `after`, for at most as long as the authority holds such a question.
+    /// Waits for revocations after number `known.revocation` or a policy after `known.policy`, for at most as long as the
+    /// authority holds such a question.
     ///
     /// # Errors
     /// [`AdmissionError`].
-    pub async fn news(&mut self, after: u64) -> Result<News, AdmissionError> {
-        let news = self
-            .0
-            .call("GET", &format!("/v1/epochs?after={after}"), Vec::new(), Held::UntilNews)
-            .await?;
-        Ok(News::decode(&news)?)
+    pub async fn news(&mut self, known: Epochs) -> Result<News, AdmissionError> {
+        let Epochs { policy, revocation } = known;
+        let path = format!("/v1/epochs?after={revocation}&policy={policy}");
+        Ok(News::decode(&self.0.call("GET", &path, Vec::new(), Held::UntilNews).await?)?)
     }
 }
 
@@ -387,6 +387,22 @@ pub async fn epoch(
     let text = connection.call("GET", "/v1/epoch", Vec::new(), Held::Never).await?;
     let number = core::str::from_utf8(&text).ok().and_then(|t| t.trim().parse().ok());
     number.ok_or(AdmissionError::Form(CborError::Field("epoch")))
+}
+
+/// Hands in the owners' next policy; the version that is in force then.
+///
+/// # Errors
+/// [`AdmissionError`].
+pub async fn put_policy(
+    address: &str,
+    trust: &Arc<DomainTrust>,
+    signed: &Signed,
+    clock: fn() -> Time,
+) -> Result<u64, AdmissionError> {
+    let mut connection = Connection::open(address, trust, clock).await?;
+    let text = connection.call("POST", "/v1/policy", signed.encode(), Held::Never).await?;
+    let number = core::str::from_utf8(&text).ok().and_then(|t| t.trim().parse().ok());
+    number.ok_or(AdmissionError::Form(CborError::Field("policy version")))
 }
 
 /// Hands in an owners' revocation.

@@ -9,4 +9,8 @@
 
 mod attacks;
 mod credentials;
+mod epochs;
+mod negotiated;
+mod raw;
+mod rebind;
 mod world;

@@ -189,7 +189,7 @@ fn authority_said(error: AdmissionError) -> Result<String> {
 }
 
 pub(super) fn replayed(stage: &mut Stage) -> Result<Vec<String>> {
-    // The host reads the disk, so it has every statement and report that was ever recorded.
+    // Whoever audits has every statement and report that was ever recorded; so may a thief of the audit key.
     let record = explain::newest(&stage.domain, "client")?;
     let hardware = record.hardware.clone();
     let given = Given {

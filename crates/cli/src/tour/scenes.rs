@@ -127,7 +127,7 @@ pub(super) fn up(stage: &mut Stage) -> Result<Vec<String>> {
 }
 
 pub(super) fn admit(stage: &mut Stage) -> Result<Vec<String>> {
-    let started = programs::start(&stage.domain, "server", false)?;
+    let started = programs::start(&stage.domain, "server", false, &[])?;
     let program = programs::admission(&stage.domain, "server")?;
     ensure!(program.admission.starts_with("admitted"), "{}", program.admission);
     Ok(vec![

@@ -7,10 +7,11 @@ use anyhow::{Result, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use evidence::bytes::sha256;
+use evidence::profile::Section;
 use evidence::{RootDigest, Time};
 use serde_json::Value;
 
-use super::VerifyArgs;
+use super::{VerifyArgs, report};
 use crate::clock::now;
 use crate::output::Failure;
 
@@ -71,6 +72,29 @@ impl Input {
             input.file = Some(read(&args.path)?);
         }
         Ok(input)
+    }
+
+    /// The profile it is to be judged under (a shipped one's name, or a file), and what that states about a kind.
+    pub(super) fn knobs<S: Section>(&self) -> Result<(report::Profile, S)> {
+        let usage = |why: String| Failure::Usage(why);
+        let profile = match evidence::Profile::shipped(&self.profile) {
+            Some(shipped) => shipped,
+            None if Path::new(&self.profile).is_file() => {
+                let text = String::from_utf8(read(Path::new(&self.profile))?)
+                    .map_err(|_| usage(format!("{}: not a text", self.profile)))?;
+                evidence::Profile::parse(&text)
+                    .map_err(|e| usage(format!("{}: {e}", self.profile)))?
+            }
+            None => {
+                let all = evidence::Profile::shipped_names().collect::<Vec<_>>().join(", ");
+                bail!(usage(format!(
+                    "no profile {:?} is shipped and no such file is there; shipped are: {all}",
+                    self.profile
+                )))
+            }
+        };
+        let knobs: S = profile.section().map_err(|e| usage(e.to_string()))?;
+        Ok((report::Profile { id: profile.id().to_owned(), words: knobs.words() }, knobs))
     }
 
     /// The single file given, if it was not a folder.

@@ -17,7 +17,7 @@ pub(super) struct Profile {
 
 impl Profile {
     /// SHA-256 over its name and its words, a line each.
-    fn digest(&self) -> String {
+    pub(super) fn digest(&self) -> String {
         let text = format!("casemate profile 1\n{}\n{}\n", self.id, self.words.join("\n"));
         hex::encode(sha256(text.as_bytes()))
     }

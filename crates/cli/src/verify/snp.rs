@@ -6,14 +6,12 @@ use evidence::snp::{self, PINNED_ROOTS};
 use evidence::{Authentic, Check, Detail, HardwareEvidence, HardwareFacts, Kind};
 use serde_json::{Value, json};
 
-use super::input::Input;
+use super::input::{Input, certificates};
 use super::report::{Profile, Report};
-use super::{FORENSIC, no_profile};
 use crate::output::Failure;
 
 const TEE: &str = "snp";
 const TITLE: &str = "AMD SEV-SNP attestation report";
-const PRODUCTION: &str = "snp-2026-11";
 
 /// True if a file can only be an SNP report.
 pub(super) fn detect(bytes: &[u8]) -> bool {
@@ -22,12 +20,7 @@ pub(super) fn detect(bytes: &[u8]) -> bool {
 
 /// Verifies and appraises.
 pub(super) fn judge(input: &Input) -> Result<Report> {
-    let knobs = match input.profile.as_str() {
-        FORENSIC => snp::Knobs::forensic(),
-        PRODUCTION => snp::Knobs::production_2026_11(),
-        other => bail!(no_profile(other, &[PRODUCTION])),
-    };
-    let profile = Profile { id: input.profile.clone(), words: knobs.words() };
+    let (profile, knobs) = input.knobs::<snp::Knobs>()?;
     if input.nonce.as_ref().is_some_and(|n| !(32..=64).contains(&n.len())) {
         bail!(Failure::Usage("--nonce: 32 to 64 bytes in hex".to_owned()));
     }
@@ -51,10 +44,26 @@ fn evidence(input: &Input) -> Result<HardwareEvidence> {
         for name in names.chain(vek).filter_map(Value::as_str) {
             endorsements.extend(input.certificates(name)?);
         }
+        if !input.member("cert_table").is_null() {
+            endorsements.extend(table(&input.read("certs.bin")?)?);
+        }
     }
     endorsements.splice(0..0, input.anchors()?);
-    endorsements.extend(input.endorsements.iter().cloned());
+    for given in &input.endorsements {
+        // A certificate, a revocation list, or the table of an extended report.
+        match table(given) {
+            Ok(entries) if !entries.is_empty() => endorsements.extend(entries),
+            _ => endorsements.push(given.clone()),
+        }
+    }
     Ok(HardwareEvidence { kind: Kind::Snp, report: input.evidence("report.bin")?, endorsements })
+}
+
+/// Certificates and lists of an extended report's table, DER.
+fn table(bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let entries = snp::table::parse(bytes).map_err(|e| Failure::Usage(e.to_string()))?;
+    let der = entries.into_iter().map(|(_, content)| certificates(content));
+    Ok(der.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 fn report(
@@ -73,7 +82,7 @@ fn report(
         images: vec![facts.measurement],
         isolation: Vec::new(),
         host: Vec::new(),
-        knobs: Knobs::Snp(knobs),
+        knobs: Knobs::Snp(Box::new(knobs)),
     };
     let verdict = appraise(verified, None, &wanted);
     let mut checks = verified.checks().to_vec();
@@ -123,7 +132,7 @@ fn fields(facts: &HardwareFacts) -> Value {
     json!({
         "version": r.version, "guest_svn": r.guest_svn, "policy": format!("{:#x}", r.policy), "vmpl": r.vmpl,
         "platform_info": format!("{:#x}", r.platform_info), "product": f.product.as_str(),
-        "signing_key": format!("{:?}", f.signing_key).to_uppercase(), "csp_id": f.csp_id,
+        "signing_key": f.signing_key.as_str(), "csp_id": f.csp_id,
         "host_data": hex::encode(r.host_data), "chip_id": hex::encode(r.chip_id),
         "report_id": hex::encode(r.report_id), "report_id_ma": hex::encode(r.report_id_ma),
         "id_key_digest": hex::encode(r.id_key_digest), "author_key_digest": hex::encode(r.author_key_digest),

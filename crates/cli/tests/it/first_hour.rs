@@ -175,7 +175,13 @@ fn a_proof_with_any_step_changed_left_out_or_exchanged_is_refused_by_the_checker
     stage.good("shop", &["stop"]);
     let decisions = stage.path().join("shop/state/casemate-authority/log/decisions");
     let file = std::fs::read_dir(decisions).unwrap().next().unwrap().unwrap().path();
-    let record = DecisionRecord::decode(&std::fs::read(file).unwrap()).unwrap();
+    let key = std::fs::read_to_string(stage.path().join("shop/keys/audit")).unwrap();
+    let key = services::authority::AuditSecret::from_file(&key).unwrap();
+    let name = file.file_name().unwrap().to_str().unwrap();
+    let name = evidence::ContentDigest::from_hex(name).unwrap();
+    let sealed = std::fs::read(file).unwrap();
+    let record = services::authority::sealed_record::open(&key, &name, &sealed).unwrap();
+    let record = DecisionRecord::decode(&record).unwrap();
     assert!(recheck(&record).holds());
     let proof = trust::proof::Proof::decode(&record.proof).unwrap();
     let failed = |changed: trust::proof::Proof| {
@@ -221,4 +227,62 @@ fn a_proof_with_any_step_changed_left_out_or_exchanged_is_refused_by_the_checker
         matches!(report.evidence, Part::Failed(_))
             && matches!(report.proof, Part::InputWithheld(_))
     );
+}
+
+#[test]
+fn records_say_nothing_to_whoever_has_the_disk_and_everything_to_who_has_the_audit_key() {
+    let stage = Stage::own();
+    stage.good(".", &["new", "shop"]);
+    let added = stage.good("shop", &["add", "canary", "--", "/bin/sleep", "60"]);
+    let measurement = added.split("sha384:").nth(1).unwrap().split_whitespace().next().unwrap();
+    stage.good("shop", &["up"]);
+    stage.good("shop", &["run", "canary"]);
+    // A program that is refused: its measurement is somebody's business too.
+    let stranger = stage.path().join("shop/programs/stranger");
+    std::fs::create_dir_all(&stranger).unwrap();
+    let config =
+        std::fs::read_to_string(stage.path().join("shop/programs/canary/config.json")).unwrap();
+    std::fs::write(stranger.join("config.json"), config.replace("\"60\"", "\"61\"")).unwrap();
+    assert_eq!(stage.run("shop", &["run", "stranger"]).status.code(), Some(1));
+    stage.good("shop", &["stop"]);
+    let log = stage.path().join("shop/state/casemate-authority/log");
+    let raw = hex::decode(measurement).unwrap();
+    let mut files = std::fs::read_dir(log.join("decisions")).unwrap().collect::<Vec<_>>();
+    assert_eq!(files.len(), 2);
+    files.push(
+        std::fs::read_dir(&log)
+            .unwrap()
+            .find(|f| f.as_ref().unwrap().file_name() == "entries")
+            .unwrap(),
+    );
+    for file in files {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        for needle in [
+            raw.as_slice(),
+            measurement.as_bytes(),
+            b"development evidence",
+            b"a measurement the policy trusts",
+        ] {
+            assert!(
+                !bytes.windows(needle.len()).any(|w| w == needle),
+                "{}",
+                String::from_utf8_lossy(needle)
+            );
+        }
+    }
+    assert!(stage.good("shop", &["audit", "verify"]).contains("everything holds"));
+    let (key, away) = (stage.path().join("shop/keys/audit"), stage.path().join("audit-away"));
+    std::fs::rename(&key, &away).unwrap();
+    let output = stage.run("shop", &["audit", "verify"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("InputWithheld") && said.contains("the log holds"), "{said}");
+    assert_eq!(stage.run("shop", &["explain", "canary"]).status.code(), Some(3));
+    // Another owner's key opens nothing.
+    std::fs::write(&key, format!("casemate-audit-key-1 {}\n", "07".repeat(32))).unwrap();
+    assert_eq!(stage.run("shop", &["audit", "verify"]).status.code(), Some(1));
+    std::fs::write(&key, "junk").unwrap();
+    assert_eq!(stage.run("shop", &["audit", "verify"]).status.code(), Some(2));
+    std::fs::rename(&away, &key).unwrap();
+    stage.good("shop", &["explain", "canary"]);
 }

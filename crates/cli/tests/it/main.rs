@@ -10,6 +10,7 @@
 mod authority;
 mod first_hour;
 mod isolation;
+mod running;
 mod stage;
 mod tour;
 mod verify;

@@ -1,5 +1,11 @@
 //! The report's fields (AMD 56860 table 22), byte for byte, and what its bits mean.
 
+use core::fmt;
+
+use serde::Deserialize;
+
+use crate::time::Window;
+
 /// Length of a report.
 pub const REPORT_LEN: usize = 0x4a0;
 /// Bytes covered by the signature.
@@ -8,7 +14,8 @@ pub const SIGNED_LEN: usize = 0x2a0;
 pub const POLICY_DEBUG: u32 = 19;
 
 /// A product family: it fixes the chain and the layout of TCB_VERSION.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Product {
     /// EPYC 7003.
     Milan,
@@ -31,7 +38,8 @@ impl Product {
 }
 
 /// Which key signed a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SigningKey {
     /// Versioned chip endorsement key: this chip at this TCB.
     Vcek,
@@ -39,10 +47,23 @@ pub enum SigningKey {
     Vlek,
 }
 
+impl SigningKey {
+    /// AMD's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Vcek => "VCEK",
+            Self::Vlek => "VLEK",
+        }
+    }
+}
+
 /// TCB_VERSION taken apart. Compared component by component, never as one integer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tcb {
     /// Firmware of the first mutable code (Turin only).
+    #[serde(default)]
     pub fmc: Option<u8>,
     /// Boot loader.
     pub bootloader: u8,
@@ -75,6 +96,16 @@ impl Tcb {
             && self.tee >= floor.tee
             && self.snp >= floor.snp
             && self.microcode >= floor.microcode
+    }
+}
+
+impl fmt::Display for Tcb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(fmc) = self.fmc {
+            write!(f, "FMC {fmc}, ")?;
+        }
+        let Self { bootloader, tee, snp, microcode, .. } = self;
+        write!(f, "bootloader {bootloader}, TEE {tee}, SNP {snp}, microcode {microcode}")
     }
 }
 
@@ -156,6 +187,8 @@ pub struct Facts {
     pub launch_tcb: Tcb,
     /// CSP_ID of the VLEK.
     pub csp_id: Option<String>,
+    /// From thisUpdate to nextUpdate of the revocation list that was checked, if one came along.
+    pub revocation_list: Option<Window>,
 }
 
 impl Facts {

@@ -1,19 +1,20 @@
 //! 1,184 bytes to fields. Reserved bytes that must be zero are checked; nothing is judged.
 
-use super::layout::{REPORT_LEN, Report};
+use super::layout::{REPORT_LEN, Report, SIGNED_LEN};
 use super::refusal::SnpRefusal;
+use crate::controls::holds;
 
 /// Reads a report.
 ///
 /// # Errors
-/// [`SnpRefusal::Length`], [`SnpRefusal::Version`], [`SnpRefusal::SignatureField`].
+/// [`SnpRefusal::Length`], [`SnpRefusal::Version`], [`SnpRefusal::SignatureField`], [`SnpRefusal::Reserved`].
 pub fn parse(bytes: &[u8]) -> Result<Report, SnpRefusal> {
     if bytes.len() != REPORT_LEN {
         return Err(SnpRefusal::Length { expected: REPORT_LEN, got: bytes.len() });
     }
     let r = At(bytes);
     let version = r.u32(0)?;
-    if !matches!(version, 2 | 3 | 5) {
+    if !matches!(version, 2..=5) {
         return Err(SnpRefusal::Version(version));
     }
     let signature = (r.array(0x2a0)?, r.array(0x2e8)?);
@@ -21,6 +22,21 @@ pub fn parse(bytes: &[u8]) -> Result<Report, SnpRefusal> {
     for part in [&signature.0, &signature.1] {
         if part.iter().skip(48).any(|b| *b != 0) {
             return Err(SnpRefusal::SignatureField);
+        }
+    }
+    // Reserved bytes of an understood version are zero; others would be fields of a firmware this code does not know.
+    let cpuid = if version >= 3 { 0x18b } else { 0x188 };
+    let vectors = if version >= 5 { 0x208 } else { 0x1f8 };
+    for (from, to) in [
+        (0x4c, 0x50),
+        (cpuid, 0x1a0),
+        (0x1eb, 0x1ec),
+        (0x1ef, 0x1f0),
+        (vectors, SIGNED_LEN),
+        (0x330, REPORT_LEN),
+    ] {
+        if !holds("snp_reserved", bytes.get(from..to).is_some_and(|b| b.iter().all(|b| *b == 0))) {
+            return Err(SnpRefusal::Reserved { from, to });
         }
     }
     let fw = |at| -> Result<[u8; 3], SnpRefusal> {

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::layout::SigningKey;
-use crate::time::Time;
+use crate::time::{Time, Window};
 use crate::x509::X509Error;
 
 /// Why a report is not authentic.
@@ -21,7 +21,7 @@ pub enum SnpRefusal {
         got: usize,
     },
     /// A version that is not understood.
-    #[error("SNP report VERSION {0}, understood are 2, 3 and 5; use a casemate that knows it")]
+    #[error("SNP report VERSION {0}, understood are 2 to 5; use a casemate that knows it")]
     Version(u32),
     /// Another algorithm than ECDSA P-384 with SHA-384.
     #[error("SIGNATURE_ALGO {0}, expected 1 (ECDSA P-384 with SHA-384)")]
@@ -34,6 +34,22 @@ pub enum SnpRefusal {
     /// Bytes beyond 384 bits in R or S.
     #[error("signature R or S has bytes above bit 384; the report was changed")]
     SignatureField,
+    /// Reserved bytes that are not zero.
+    #[error(
+        "bytes {from:#x} to {to:#x} are reserved and not zero; the report is of a firmware this casemate does not know"
+    )]
+    Reserved {
+        /// First.
+        from: usize,
+        /// One past the last.
+        to: usize,
+    },
+    /// AUTHOR_KEY_EN and AUTHOR_KEY_DIGEST contradict each other.
+    #[error("KEY_INFO.AUTHOR_KEY_EN is {enabled}, AUTHOR_KEY_DIGEST is {}; refuse this report", if *enabled { "zero" } else { "not zero" })]
+    AuthorKey {
+        /// The bit.
+        enabled: bool,
+    },
     /// A reserved bit of POLICY.
     #[error(
         "POLICY bit 17 must be one and the bits above 25 zero, got {0:#x}; the report is not of a known firmware"
@@ -54,6 +70,12 @@ pub enum SnpRefusal {
         "no {0} certificate came along; fetch it from the vendor's key service and pass it as collateral"
     )]
     Missing(&'static str),
+    /// More endorsements than any chain has.
+    #[error("{0} endorsements, at most 32 are looked at; pass the chain of this report only")]
+    TooMany(usize),
+    /// The provider's name in a VLEK is malformed.
+    #[error("CSP_ID of the VLEK is not an IA5String; refuse this certificate")]
+    CspId,
     /// A certificate cannot be read.
     #[error("{name} certificate: {source}")]
     Certificate {
@@ -89,6 +111,20 @@ pub enum SnpRefusal {
         /// The time asked about.
         at: Time,
     },
+    /// AMD's revocation list is not AMD's.
+    #[error("revocation list is not signed by {0}; fetch it again")]
+    RevocationListSignature(String),
+    /// It is not in force.
+    #[error("revocation list is in force from {} to {}, not at {at}; fetch a current one", window.not_before, window.not_after)]
+    RevocationListExpired {
+        /// Its window.
+        window: Window,
+        /// The time asked about.
+        at: Time,
+    },
+    /// It names a certificate of the chain.
+    #[error("{0} certificate is revoked by AMD; machines under it prove nothing any more")]
+    Revoked(&'static str),
     /// The signing certificate is of the other kind than the report says.
     #[error("report is signed by a {expected:?}, the certificate is no {expected:?} of it")]
     KeyKind {
@@ -122,6 +158,11 @@ pub enum SnpRefusal {
         upper: &'static str,
     },
     /// The extended certificate table is malformed.
-    #[error("certificate table: an entry points outside the {0} bytes given")]
-    Table(usize),
+    #[error("certificate table of {len} bytes: {why}; pass the auxblob as the kernel gave it")]
+    Table {
+        /// Of the table.
+        len: usize,
+        /// What is wrong.
+        why: &'static str,
+    },
 }

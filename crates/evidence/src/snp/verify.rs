@@ -21,10 +21,11 @@ pub const PINNED_ROOTS: [RootDigest; 3] = [
 ];
 
 /// Authentic facts, if a chip whose chain ends in one of `roots` signed the report. Certificates (ARK, ASK or ASVK,
-/// VCEK or VLEK) are the evidence's endorsements, DER, in any order.
+/// VCEK or VLEK) and AMD's revocation list, where there is one, are the evidence's endorsements, DER, in any order; if several
+/// signing certificates came along, the one of the report's TCB counts.
 ///
 /// 1. form, 2. chain and windows, 3. the report's signature over the received bytes, 4. algorithm and key as the report
-/// says, 5. product, 6. certificate against report, 7. reserved bits, 8. order of TCB values.
+/// says, 5. product, 6. certificate against report, 7. author key and reserved bits, 8. order of TCB values.
 ///
 /// # Errors
 /// [`SnpRefusal`], the first that applies.
@@ -36,7 +37,7 @@ pub fn verify(
     // 1
     let report = parse(&evidence.report)?;
     // 2
-    let chain = verify_chain(&evidence.endorsements, roots, at)?;
+    let chain = verify_chain(&evidence.endorsements, &report, roots, at)?;
     // 3
     let made = signed_by(&evidence.report, &report, &chain.vek);
     if !holds("snp_report_signature", made) {
@@ -56,8 +57,13 @@ pub fn verify(
     // 6
     let tcb = |raw| Tcb::decode(raw, product);
     let reported = tcb(report.reported_tcb);
-    let csp_id = verify_vek(&chain.vek, &report, key, &reported)?;
+    let csp_id = verify_vek(&chain, &report, key, &reported)?;
     // 7
+    let enabled = report.key_info & 1 == 1;
+    let author = report.author_key_digest.iter().any(|b| *b != 0);
+    if !holds("snp_author_key_enabled", enabled == author) {
+        return Err(SnpRefusal::AuthorKey { enabled });
+    }
     let reserved = report.policy.wrapping_shr(17) & 1 == 1 && report.policy.wrapping_shr(26) == 0;
     if !holds("snp_policy_reserved", reserved) {
         return Err(SnpRefusal::PolicyReserved(report.policy));
@@ -71,6 +77,7 @@ pub fn verify(
         committed_tcb: tcb(report.committed_tcb),
         launch_tcb: tcb(report.launch_tcb),
         csp_id,
+        revocation_list: chain.revocation_list,
         report,
     };
     order(&facts)?;

@@ -71,6 +71,12 @@ impl Crl {
         self.serials.is_empty()
     }
 
+    /// True if `issuer` is named as its issuer; whether it signed it is another question.
+    #[must_use]
+    pub fn is_of(&self, issuer: &Certificate) -> bool {
+        self.issuer == issuer.subject()
+    }
+
     /// True if `issuer` is named as its issuer and signed it by one of `schemes`.
     #[must_use]
     pub fn is_signed_by(&self, issuer: &Certificate, schemes: &[Scheme]) -> bool {

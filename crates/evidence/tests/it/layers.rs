@@ -152,7 +152,7 @@ fn software_evidence_under_the_production_profile_is_refused_for_the_kind() {
         images: vec![hardware.facts().measurement],
         isolation: vec![Isolation::Software],
         host: vec![HostOs::Mutable],
-        knobs: Knobs::Snp(snp::Knobs::production_2026_11()),
+        knobs: Knobs::Snp(Box::new(snp::Knobs::shipped("snp-2026-11").unwrap().clone())),
     };
     let names = |v: &evidence::appraise::Verdict| v.failures().map(|c| c.name).collect::<Vec<_>>();
     let verdict = appraise(&hardware, None, &profile);

@@ -7,8 +7,13 @@
     reason = "tests"
 )]
 
+mod amd_forge;
 mod binding;
 mod corpus;
+mod ear;
 mod layers;
 mod snp;
+mod snp_chain;
+mod snp_profile;
 mod snp_refusals;
+mod vectors;

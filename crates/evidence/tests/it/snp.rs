@@ -22,7 +22,7 @@ fn forensic(case: &Case) -> HardwareProfile {
         images: m.into_iter().collect(),
         isolation: vec![Isolation::MachineExclusive],
         host: vec![HostOs::Measured],
-        knobs: Knobs::Snp(snp::Knobs::forensic()),
+        knobs: Knobs::Snp(Box::new(snp::Knobs::shipped("forensic-2026-11").unwrap().clone())),
     }
 }
 
@@ -228,7 +228,7 @@ fn the_debug_bit_is_bit_nineteen_and_refused() {
 #[test]
 fn the_production_profile_refuses_milan_by_family_and_old_firmware_by_component() {
     let profile = |case: &Case| HardwareProfile {
-        knobs: Knobs::Snp(snp::Knobs::production_2026_11()),
+        knobs: Knobs::Snp(Box::new(snp::Knobs::shipped("snp-2026-11").unwrap().clone())),
         ..forensic(case)
     };
     for (id, name) in

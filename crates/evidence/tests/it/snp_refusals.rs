@@ -29,7 +29,7 @@ fn behind_signature(case: &Case, change: impl Fn(&mut Vec<u8>)) -> SnpRefusal {
 #[test]
 fn a_version_never_seen_is_refused_rather_than_guessed() {
     let Some(case) = genuine(MILAN) else { return };
-    for version in [0, 1, 4, 6, 0xff] {
+    for version in [0, 1, 6, 0xff] {
         let mut evidence = case.evidence.clone();
         evidence.report[0] = version;
         let refused = snp::verify(&evidence, &PINNED_ROOTS, case.at).unwrap_err();

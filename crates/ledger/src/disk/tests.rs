@@ -8,7 +8,7 @@ fn signer(n: u8) -> Signer {
 }
 
 fn filled(dir: &Path, n: usize) -> Log {
-    let mut log = Log::open(dir, signer(1)).unwrap();
+    let mut log = Log::open(dir, signer(1), |_| {}).unwrap();
     for i in 0..n {
         assert_eq!(log.append(&[format!("entry {i}").as_bytes()]).unwrap(), count(i));
     }
@@ -23,7 +23,7 @@ fn what_was_acknowledged_is_there_after_every_torn_append() {
     let torn = [&good[..], &[0, 9], b"unfinishe"].concat();
     for len in good.len()..torn.len() {
         fs::write(dir.path().join("entries"), &torn[..len]).unwrap();
-        let mut log = Log::open(dir.path(), signer(1)).unwrap();
+        let mut log = Log::open(dir.path(), signer(1), |_| {}).unwrap();
         assert_eq!(log.size(), 5, "{len}");
         assert_eq!(log.append(&[b"next"]).unwrap(), 5);
         fs::write(
@@ -42,7 +42,10 @@ fn a_log_cut_anywhere_before_its_checkpoint_is_refused() {
     for len in 0..good.len() {
         fs::write(dir.path().join("entries"), &good[..len]).unwrap();
         assert!(
-            matches!(Log::open(dir.path(), signer(1)), Err(LogError::Shorter { expected: 4, .. })),
+            matches!(
+                Log::open(dir.path(), signer(1), |_| {}),
+                Err(LogError::Shorter { expected: 4, .. })
+            ),
             "{len}"
         );
     }
@@ -56,7 +59,7 @@ fn a_changed_entry_or_anothers_checkpoint_is_refused() {
     let mut bytes = fs::read(&entries).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&entries, &bytes).unwrap();
-    assert!(matches!(Log::open(dir.path(), signer(1)), Err(LogError::Changed)));
+    assert!(matches!(Log::open(dir.path(), signer(1), |_| {}), Err(LogError::Changed)));
     assert!(matches!(audit(dir.path(), &signer(1).verifier()), Err(LogError::Changed)));
     assert!(
         evidence::controls::without("log_root", || audit(dir.path(), &signer(1).verifier()))
@@ -71,7 +74,7 @@ fn a_changed_entry_or_anothers_checkpoint_is_refused() {
 #[test]
 fn an_auditor_reads_what_was_appended_and_tiles_hold_it() {
     let dir = tempfile::tempdir().unwrap();
-    let mut log = Log::open(dir.path(), signer(1)).unwrap();
+    let mut log = Log::open(dir.path(), signer(1), |_| {}).unwrap();
     let entries = (0..600_u32).map(u32::to_be_bytes).collect::<Vec<_>>();
     log.append(&entries.iter().map(<[u8; 4]>::as_slice).collect::<Vec<_>>()).unwrap();
     let read = audit(dir.path(), &signer(1).verifier()).unwrap();

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use channel::DomainTrust;
-use channel::admission::client::{self, Attester, Connected};
+use channel::admission::client::{self, AdmissionError, Attester, Connected};
 use channel::admission::{Admission, Bundle};
 use channel::handshake::{Epochs, StatementSource};
 use channel::tls::Identity;
 use evidence::{Binder, BinderKind, HardwareEvidence, Nonce, SpkiDigest, StatementKey, Time};
 use platform::{PlatformError, keyholder};
 use rustls::pki_types::PrivateKeyDer;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use trust::Revocations;
-use trust::revocation::Revoked;
 
 use super::{Reporter, Status, clock};
 
@@ -32,14 +31,8 @@ pub(crate) struct Admitted {
 }
 
 impl Admitted {
-    pub(super) fn epochs(&self) -> Epochs {
+    fn epochs(&self) -> Epochs {
         Epochs { policy: self.admission.policy, revocation: self.revocations.epoch() }
-    }
-
-    /// True if a peer's credential rests on something revoked.
-    pub(super) fn revoked(&self, peer: &channel::Credential) -> bool {
-        self.revocations.contains(&Revoked::Measurement(peer.measurement))
-            || self.revocations.contains(&Revoked::StatementKey(peer.statement_key))
     }
 }
 
@@ -93,18 +86,15 @@ async fn admit(
     bundle: &Bundle,
     holder: &Holder,
     root: evidence::DomainRoot,
-) -> Result<(Admitted, Connected), String> {
-    let said = |e: client::AdmissionError| e.to_string();
-    let trust = client::trust_of(bundle, root, clock()).map_err(said)?;
-    let key =
-        rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(|e| e.to_string())?;
+) -> Result<(Admitted, Connected), AdmissionError> {
+    let own = |e: rcgen::Error| std::io::Error::other(e);
+    let trust = client::trust_of(bundle, root, clock())?;
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(own)?;
     let spki = rcgen::PublicKeyData::subject_public_key_info(&key);
-    let pending = client::begin(&bundle.authority, &trust, holder, &spki, None, false, clock)
-        .await
-        .map_err(said)?;
-    let signature =
-        rcgen::SigningKey::sign(&key, &pending.to_be_signed()).map_err(|e| e.to_string())?;
-    let (admission, connected) = pending.finish(signature).await.map_err(said)?;
+    let pending =
+        client::begin(&bundle.authority, &trust, holder, &spki, None, false, clock).await?;
+    let signature = rcgen::SigningKey::sign(&key, &pending.to_be_signed()).map_err(own)?;
+    let (admission, connected) = pending.finish(signature).await?;
     // Now that everything it said has been checked, its time counts, and the host's no longer.
     if let Some(said) = connected.said() {
         super::clock::discipline(&said);
@@ -124,19 +114,24 @@ async fn admit(
     Ok((admitted, connected))
 }
 
-/// Keeps the program admitted for as long as the authority agrees.
+/// Keeps the program admitted for as long as the authority agrees; `renew` asks for an admission before its time.
 pub(super) async fn keep(
     bundle: Bundle,
     client: Arc<keyholder::Client>,
     out: watch::Sender<Option<Admitted>>,
     reporter: Reporter,
+    renew: Arc<Notify>,
 ) {
     let Ok((holder, info)) = holder(&client) else { return };
     let mut known = Arc::<Revocations>::default();
     loop {
         match admit(&bundle, &holder, info.domain).await {
             Err(why) => {
-                reporter.say(&Status::Refused(why));
+                // A no ends what was allowed before; an authority that cannot be reached only lets it run out (I6).
+                if matches!(why, AdmissionError::Refused(_)) {
+                    out.send_replace(None);
+                }
+                reporter.say(&Status::Refused(why.to_string()));
                 tokio::time::sleep(RETRY).await;
             }
             Ok((mut admitted, mut connected)) => {
@@ -152,16 +147,21 @@ pub(super) async fn keep(
                     let left = u64::try_from(renew_at.unix().saturating_sub(clock().unix()))
                         .unwrap_or(1)
                         .max(1);
-                    match tokio::time::timeout(
-                        Duration::from_secs(left),
-                        connected.news(known.epoch()),
-                    )
-                    .await
-                    {
+                    let news = connected.news(admitted.epochs());
+                    let news = tokio::time::timeout(Duration::from_secs(left), news);
+                    let news = tokio::select! {
+                        news = news => news,
+                        () = renew.notified() => break,
+                    };
+                    match news {
                         Ok(Ok(news)) => {
                             known = heard(&known, news.revocations, &admitted);
                             admitted.revocations = Arc::clone(&known);
                             out.send_replace(Some(admitted.clone()));
+                            // Another policy may say otherwise about this program and its peers: ask again at once.
+                            if news.policy > admitted.admission.policy {
+                                break;
+                            }
                         }
                         Ok(Err(_)) => {
                             tokio::time::sleep(RETRY).await;

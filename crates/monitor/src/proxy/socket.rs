@@ -8,6 +8,7 @@ use std::time::Duration;
 use channel::DomainTrust;
 use channel::admission::Bundle;
 use channel::admission::client::{self, AdmissionError, Pending};
+use channel::standing::Epochs;
 use evidence::cbor;
 use evidence::controls::holds;
 use platform::keyholder::{self, Reply};
@@ -18,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 
-use super::standing::{Own, Standing};
+use super::standing::{OwnKey, Standing};
 use super::{Reporter, Status, admit, clock};
 
 /// Connections of the program at once.
@@ -39,7 +40,7 @@ pub(super) struct Clerk {
     pub(super) surroundings: Surroundings,
     pub(super) standing: watch::Receiver<Option<Standing>>,
     /// For a program with the grant `self-tls`: it is admitted with a key of its own.
-    pub(super) own: Option<Own>,
+    pub(super) own: Option<OwnKey>,
     pub(super) reporter: Reporter,
 }
 
@@ -128,7 +129,9 @@ impl Clerk {
                     time: clock(),
                 })
             }),
-            ProgramRequest::News(after) => self.news(after).await,
+            ProgramRequest::News { policy, revocation } => {
+                self.news(Epochs { policy, revocation }).await
+            }
             ProgramRequest::Secret(name) => self.standing().await.map_or_else(not_yet, |s| {
                 let found = s.admission.secrets.iter().find(|(n, _)| *n == name);
                 found.map_or_else(
@@ -182,7 +185,11 @@ impl Clerk {
 
     fn not_admitted(&self, why: AdmissionError) -> ProgramReply {
         self.reporter.say(&Status::Refused(why.to_string()));
-        ProgramReply::NotAdmitted(why.to_string())
+        let AdmissionError::Refused(reasons) = why else {
+            return ProgramReply::Unavailable(why.to_string());
+        };
+        self.own.iter().for_each(OwnKey::refused);
+        ProgramReply::NotAdmitted(reasons.join("; "))
     }
 
     /// The standing; waits for one that its proxy is getting for it.
@@ -193,39 +200,37 @@ impl Clerk {
         tokio::time::timeout(patience, standing.wait_for(Option::is_some)).await.ok()?.ok()?.clone()
     }
 
-    async fn news(&self, after: u64) -> ProgramReply {
+    /// What is newer than `known`, once something is.
+    async fn news(&self, known: Epochs) -> ProgramReply {
+        let is_newer =
+            |s: &Standing| s.policy > known.policy || s.revocations.epoch() > known.revocation;
         let mut standing = self.standing.clone();
-        let told = standing
-            .wait_for(|s| s.as_ref().is_none_or(|s| !s.live || s.revocations.epoch() > after));
-        let told = match tokio::time::timeout(NEWS_MAX, told).await {
-            Ok(Ok(told)) => told.clone(),
-            Ok(Err(_)) => None,
-            Err(_) => return ProgramReply::News(News { revocations: Vec::new(), time: clock() }),
-        };
-        match told {
-            Some(s) if s.revocations.epoch() > after => {
-                let mut room = NEWS_BYTES_MAX;
-                let mut revocations = Vec::new();
-                for signed in s.revocations.after(after) {
-                    let signed = signed.encode();
-                    room = room.saturating_sub(signed.len());
-                    revocations.push(signed);
-                    if room == 0 {
-                        break;
-                    }
-                }
-                ProgramReply::News(News { revocations, time: clock() })
-            }
-            Some(_) => ProgramReply::NotAdmitted(
+        let told = standing.wait_for(|s| s.as_ref().is_none_or(|s| !s.live || is_newer(s)));
+        // Not held for ever: an answer may also say that nothing is newer.
+        drop(tokio::time::timeout(NEWS_MAX, told).await);
+        let Some(told) = self.standing.borrow().clone() else { return not_yet() };
+        if !told.live && !is_newer(&told) {
+            return ProgramReply::Unavailable(
                 "the connection to the authority ended; ask for a credential again".to_owned(),
-            ),
-            None => not_yet(),
+            );
         }
+        let mut room = NEWS_BYTES_MAX;
+        let all = told.revocations.after(known.revocation).into_iter().map(|s| s.encode());
+        let revocations = all.take_while(|signed| {
+            let fits = room > 0;
+            room = room.saturating_sub(signed.len());
+            fits
+        });
+        ProgramReply::News(News {
+            policy: told.policy,
+            revocations: revocations.collect(),
+            time: clock(),
+        })
     }
 }
 
 fn not_yet() -> ProgramReply {
-    ProgramReply::NotAdmitted(
+    ProgramReply::Unavailable(
         "it has no credential yet; `casemate ps` says how it stands".to_owned(),
     )
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use channel::DomainTrust;
 use channel::admission::Admission;
 use channel::admission::client::Connected;
+use channel::standing::Epochs;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use trust::Revocations;
@@ -17,6 +18,8 @@ use super::admit::Admitted;
 pub(super) struct Standing {
     pub(super) admission: Arc<Admission>,
     pub(super) revocations: Arc<Revocations>,
+    /// Version of the newest policy.
+    pub(super) policy: u64,
     /// The authority is listened to. Where it is not, a program that holds its own key asks for a credential again.
     pub(super) live: bool,
 }
@@ -31,6 +34,7 @@ pub(super) fn of_proxy(
             let now = admitted.borrow_and_update().as_ref().map(|a| Standing {
                 admission: Arc::clone(&a.admission),
                 revocations: Arc::clone(&a.revocations),
+                policy: a.admission.policy,
                 live: true,
             });
             out.send_replace(now);
@@ -43,12 +47,12 @@ pub(super) fn of_proxy(
 }
 
 /// The standing of a program that holds its own key.
-pub(super) struct Own {
+pub(super) struct OwnKey {
     out: watch::Sender<Option<Standing>>,
     listening: Mutex<Option<AbortHandle>>,
 }
 
-impl Own {
+impl OwnKey {
     pub(super) fn new() -> (Self, watch::Receiver<Option<Standing>>) {
         let (out, standing) = watch::channel(None);
         (Self { out, listening: Mutex::default() }, standing)
@@ -63,13 +67,18 @@ impl Own {
     ) {
         let known = self.out.borrow().as_ref().map(|s| Arc::clone(&s.revocations));
         let revocations = known.unwrap_or_default();
-        let admission = Arc::new(admission);
-        self.out.send_replace(Some(Standing { admission, revocations, live: true }));
+        let (policy, admission) = (admission.policy, Arc::new(admission));
+        self.out.send_replace(Some(Standing { admission, revocations, policy, live: true }));
         let listening = tokio::spawn(listen(self.out.clone(), connected, trust)).abort_handle();
         let mut place = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = place.replace(listening) {
             last.abort();
         }
+    }
+
+    /// The authority's no ends what it allowed before (I6).
+    pub(super) fn refused(&self) {
+        self.out.send_replace(None);
     }
 }
 
@@ -79,16 +88,20 @@ async fn listen(
     mut connected: Connected,
     trust: Arc<DomainTrust>,
 ) {
-    let known = || out.borrow().as_ref().map(|s| Arc::clone(&s.revocations)).unwrap_or_default();
     loop {
-        let before = known();
-        let Ok(news) = connected.news(before.epoch()).await else { break };
-        let mut all = Revocations::clone(&before);
+        let Some(before) = out.borrow().clone() else { return };
+        let known = Epochs { policy: before.policy, revocation: before.revocations.epoch() };
+        let Ok(news) = connected.news(known).await else { break };
+        let mut all = Revocations::clone(&before.revocations);
         let genesis = trust.authority().genesis();
         let held = news.revocations.into_iter().all(|signed| all.add(signed, genesis).is_ok());
-        if all.epoch() > before.epoch() {
-            out.send_modify(|s| s.iter_mut().for_each(|s| s.revocations = Arc::new(all.clone())));
-        }
+        out.send_if_modified(|standing| {
+            let Some(standing) = standing else { return false };
+            let newer = all.epoch() > known.revocation || news.policy > known.policy;
+            standing.policy = news.policy.max(known.policy);
+            standing.revocations = Arc::new(all);
+            newer
+        });
         if !held {
             break;
         }

@@ -48,9 +48,11 @@ pub struct Standing {
     pub time: Time,
 }
 
-/// What was revoked since.
+/// What happened since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct News {
+    /// Version of the newest policy; if it is newer than a program's admission, the program asks for another.
+    pub policy: u64,
     /// Signed revocations, oldest first; there may be more.
     pub revocations: Vec<Vec<u8>>,
     /// The authority's time, as the monitor has it.
@@ -150,16 +152,18 @@ impl News {
         map(vec![
             (1, code.into()),
             (2, VERSION.into()),
-            (3, Value::Array(self.revocations.iter().map(|r| bytes(r)).collect())),
-            (4, self.time.unix().into()),
+            (3, self.policy.into()),
+            (4, Value::Array(self.revocations.iter().map(|r| bytes(r)).collect())),
+            (5, self.time.unix().into()),
         ])
     }
 
     pub(super) fn decode(f: &mut Fields) -> Result<Self, CborError> {
         version(f)?;
         Ok(Self {
-            revocations: list(f, 3, "revocations", |v| v.into_bytes().ok())?,
-            time: Time::from_unix(f.int(4, "time")?),
+            policy: f.uint(3, "policy")?,
+            revocations: list(f, 4, "revocations", |v| v.into_bytes().ok())?,
+            time: Time::from_unix(f.int(5, "time")?),
         })
     }
 }

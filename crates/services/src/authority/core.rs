@@ -7,6 +7,7 @@ use channel::DomainTrust;
 use channel::admission::client::SKEW_SECS_MAX;
 use channel::admission::{Admission, AdmissionRequest, News};
 use channel::credential::{Ca, Credential, P256Key};
+use channel::handshake::Epochs;
 use channel::signed_time::TimeClaim;
 use checker::DecisionRecord;
 use evidence::controls::holds;
@@ -15,7 +16,7 @@ use evidence::{
     Authentic, Binder, HardwareEvidence, HardwareFacts, Kind, MonitorBinding, Nonce, SpkiDigest,
     StatementKey, Time, Window, software,
 };
-use trust::policy::PolicyInForce;
+use trust::policy::{PolicyError, PolicyInForce};
 use trust::revocation::{Revocations, Revoked};
 use trust::signing::Signed;
 use trust::{Context, Decision, decide};
@@ -58,6 +59,17 @@ pub struct Core {
 /// A no, for the one who asked.
 pub type Reasons = Vec<String>;
 
+/// Why a policy does not come into force.
+#[derive(Debug, thiserror::Error)]
+pub enum Adoption {
+    /// It is not the owners' next one.
+    #[error("{0}")]
+    Policy(#[from] PolicyError),
+    /// The log cannot take it.
+    #[error("{0}")]
+    Log(String),
+}
+
 fn one(reason: impl ToString) -> Reasons {
     vec![reason.to_string()]
 }
@@ -92,6 +104,12 @@ impl Core {
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.revocations.epoch()
+    }
+
+    /// What there is to hear of.
+    #[must_use]
+    pub fn epochs(&self) -> Epochs {
+        Epochs { policy: self.policy_version(), revocation: self.epoch() }
     }
 
     /// What is said about now to whoever asks with a nonce: nothing, by a clock that is behind the log.
@@ -137,6 +155,38 @@ impl Core {
             self.leases.remove(&key);
         }
         Ok(self.revocations.epoch())
+    }
+
+    /// Takes the owners' next policy: in force once the log has it, for every admission from then on.
+    ///
+    /// # Errors
+    /// [`Adoption`].
+    pub fn adopt(&mut self, signed: &Signed, now: Time) -> Result<u64, Adoption> {
+        let next = self.next_policy(signed)?;
+        let Some(next) = next else { return Ok(self.policy.policy().version) };
+        self.log.policy(&next, now).map_err(|e| Adoption::Log(e.to_string()))?;
+        self.policy = next;
+        Ok(self.policy.policy().version)
+    }
+
+    /// The owners' next policy, if it is one; none for the one that is in force already.
+    ///
+    /// # Errors
+    /// [`Adoption::Policy`].
+    pub fn next_policy(&self, signed: &Signed) -> Result<Option<PolicyInForce>, Adoption> {
+        if *signed == *self.policy.signed() {
+            return Ok(None);
+        }
+        let genesis = self.trust.authority().genesis();
+        PolicyInForce::verify(signed, genesis, Some(&self.policy))
+            .map(Some)
+            .map_err(Adoption::Policy)
+    }
+
+    /// Version of the policy in force.
+    #[must_use]
+    pub const fn policy_version(&self) -> u64 {
+        self.policy.policy().version
     }
 
     /// Decides on an admission.
@@ -193,18 +243,9 @@ impl Core {
             Decision::Granted(grant) => grant,
             Decision::Refused(reasons) => {
                 let reasons = reasons.iter().map(ToString::to_string).collect::<Vec<_>>();
-                self.log
-                    .enter(
-                        "refusal",
-                        now,
-                        format!(
-                            "{}: {}",
-                            program.facts().statement.program.measurement,
-                            reasons.join("; ")
-                        )
-                        .as_bytes(),
-                    )
-                    .map_err(one)?;
+                let measured = program.facts().statement.program.measurement;
+                let said = format!("{measured}: {}", reasons.join("; "));
+                self.log.refusal(now, &said).map_err(one)?;
                 return Err(reasons);
             }
         };

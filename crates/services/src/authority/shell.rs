@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use channel::admission::{AdmissionRequest, BODY_MAX, Challenge, ChallengeRequest, Refused};
+use channel::handshake::Epochs;
 use channel::session::{SharedTls, server_session};
 use channel::signed_time::{NONCE_HEADER, SignedTime, TIME_HEADER};
 use channel::tls;
+use evidence::controls::holds;
 use evidence::{
     Binder, BinderKind, ContentDigest, End, Nonce, Side, SpkiDigest, StatementKey, Time,
 };
@@ -25,10 +27,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use trust::signing::Signed;
+use trust::policy::PolicyError;
+use trust::signing::{SIGNED_MAX, Signed};
 
-use super::core::Core;
-use super::start::{AuthorityError, keep_revocation};
+use super::core::{Adoption, Core};
+use super::start::{AuthorityError, keep};
 
 /// Connections at once.
 const CONNECTIONS_MAX: usize = 1024;
@@ -36,6 +39,8 @@ const CONNECTIONS_MAX: usize = 1024;
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// Headers of a request, and a body.
 const READ_MAX: Duration = Duration::from_secs(10);
+/// How long a challenge may wait for its answer.
+const CHALLENGE_SECS_MAX: u64 = 30;
 /// How long a question for news is held.
 const NEWS_MAX: Duration = Duration::from_secs(25);
 /// A connection as a whole.
@@ -62,13 +67,22 @@ struct Shared {
     state: PathBuf,
     own: SpkiDigest,
     key: rcgen::KeyPair,
-    epoch: watch::Sender<u64>,
+    /// What connections that wait for news are woken by.
+    epochs: watch::Sender<Epochs>,
+    /// One policy at a time is read: it may be long.
+    policies: Semaphore,
     clock: fn() -> Time,
 }
 
 impl Shared {
     fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes whoever waits for news.
+    fn tell(&self) {
+        let epochs = self.core().epochs();
+        self.epochs.send_replace(epochs);
     }
 }
 
@@ -78,6 +92,7 @@ struct Pending {
     server: Nonce,
     leaf: SpkiDigest,
     monitor: StatementKey,
+    made: Time,
 }
 
 struct Connection {
@@ -127,14 +142,15 @@ pub async fn serve(
     let config =
         tls::server(None, identity, tls::ALPN_HTTP, clock).map_err(|e| tls(e.to_string()))?;
     let acceptor = TlsAcceptor::from(config);
-    let (epoch, _) = watch::channel(core.epoch());
+    let (epochs, _) = watch::channel(core.epochs());
     let shared = Arc::new(Shared {
         core: Mutex::new(core),
         speaker: Mutex::new(speaker),
         state,
         own: SpkiDigest::of_der(&spki),
         key,
-        epoch,
+        epochs,
+        policies: Semaphore::new(1),
         clock,
     });
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -178,7 +194,11 @@ async fn connection(acceptor: TlsAcceptor, tcp: TcpStream, shared: Arc<Shared>) 
 }
 
 async fn body(request: Request<Incoming>) -> Option<Vec<u8>> {
-    let collected = Limited::new(request.into_body(), BODY_MAX).collect();
+    body_up_to(request, BODY_MAX).await
+}
+
+async fn body_up_to(request: Request<Incoming>, max: usize) -> Option<Vec<u8>> {
+    let collected = Limited::new(request.into_body(), max).collect();
     let collected = tokio::time::timeout(READ_MAX, collected).await.ok()?.ok()?;
     Some(collected.to_bytes().to_vec())
 }
@@ -230,6 +250,7 @@ impl Connection {
                     None => bad(),
                 }
             }
+            ("POST", "/v1/policy") => self.policy(request).await,
             _ => answer(
                 StatusCode::NOT_FOUND,
                 b"no such route; see docs/api/authority.md\n".to_vec(),
@@ -257,8 +278,8 @@ impl Connection {
         let Ok(server) = platform::fresh_nonce() else {
             return answer(StatusCode::INTERNAL_SERVER_ERROR, Vec::new());
         };
-        let pending =
-            Pending { client: ask.nonce, server, leaf: ask.leaf, monitor: ask.statement_key };
+        let (leaf, monitor, made) = (ask.leaf, ask.statement_key, (self.shared.clock)());
+        let pending = Pending { client: ask.nonce, server, leaf, monitor, made };
         let binder =
             self.binder(&pending, BinderKind::ChannelProgram, Side::Server, ContentDigest::of(b""));
         let Some(binder) = binder else { return bad() };
@@ -282,6 +303,12 @@ impl Connection {
                     .to_owned(),
             ]);
         };
+        let age = (self.shared.clock)().unix().abs_diff(pending.made.unix());
+        if !holds("challenge_age", age <= CHALLENGE_SECS_MAX) {
+            return refused(vec![format!(
+                "challenge: expected an answer within {CHALLENGE_SECS_MAX} s, got one after {age} s; ask for a new challenge"
+            )]);
+        }
         let Some(binder) = self.binder(&pending, BinderKind::Admission, Side::Client, ask.claims())
         else {
             return bad();
@@ -299,25 +326,74 @@ impl Connection {
         match revoked {
             Ok(epoch) => {
                 // In force at once, acknowledged once it survives a restart.
-                self.shared.epoch.send_replace(epoch);
-                match keep_revocation(&self.shared.state, epoch, &signed) {
-                    Ok(()) => answer(StatusCode::OK, format!("{epoch}\n").into_bytes()),
-                    Err(e) => {
-                        answer(StatusCode::INTERNAL_SERVER_ERROR, format!("{e}\n").into_bytes())
-                    }
-                }
+                self.shared.tell();
+                self.kept(&format!("revocation-{epoch}.cbor"), &signed, epoch)
             }
             Err(reasons) => refused(reasons),
         }
     }
 
+    /// Kept before it is in force, so that no restart goes back to the policy before; logged, then in force.
+    async fn policy(&self, request: Request<Incoming>) -> Answer {
+        let Ok(_place) = self.shared.policies.try_acquire() else {
+            return answer(
+                StatusCode::SERVICE_UNAVAILABLE,
+                b"another policy is being read; try again\n".to_vec(),
+            );
+        };
+        let signed = body_up_to(request, SIGNED_MAX).await.and_then(|b| Signed::decode(&b).ok());
+        let Some(signed) = signed else { return bad() };
+        let next = self.shared.core().next_policy(&signed).map(|p| p.map(|p| p.policy().version));
+        let (name, adopted) = match next {
+            Ok(None) => (None, Ok(self.shared.core().policy_version())),
+            Ok(Some(version)) => {
+                let name = format!("policy-{version}.cbor");
+                if let Err(e) = keep(&self.shared.state, &name, &signed) {
+                    return answer(
+                        StatusCode::INTERNAL_SERVER_ERROR,
+                        format!("{e}\n").into_bytes(),
+                    );
+                }
+                (Some(name), self.shared.core().adopt(&signed, (self.shared.clock)()))
+            }
+            Err(why) => (None, Err(why)),
+        };
+        match adopted {
+            Ok(version) => {
+                self.shared.tell();
+                answer(StatusCode::OK, format!("{version}\n").into_bytes())
+            }
+            Err(why) => {
+                if let Some(name) = name {
+                    let _ = std::fs::remove_file(self.shared.state.join(name));
+                }
+                if let Adoption::Policy(PolicyError::Equivocation { version, other, .. }) = &why {
+                    // Both were signed by the owners: evidence against somebody, kept beside the one in force.
+                    let name = format!("fork-{version}-{other}.cbor");
+                    let _ = keep(&self.shared.state, &name, &signed);
+                }
+                refused(vec![why.to_string()])
+            }
+        }
+    }
+
+    fn kept(&self, name: &str, signed: &Signed, number: u64) -> Answer {
+        match keep(&self.shared.state, name, signed) {
+            Ok(()) => answer(StatusCode::OK, format!("{number}\n").into_bytes()),
+            Err(e) => answer(StatusCode::INTERNAL_SERVER_ERROR, format!("{e}\n").into_bytes()),
+        }
+    }
+
     /// Answers at once if there is news, else as soon as there is, else after a while with none.
     async fn news(&self, query: &str) -> Answer {
-        let Some(after) = query.strip_prefix("after=").and_then(|n| n.parse::<u64>().ok()) else {
-            return bad();
+        let number = |name: &str| {
+            let mut parts = query.split('&').filter_map(|p| p.split_once('='));
+            parts.find(|(n, _)| *n == name).and_then(|(_, v)| v.parse::<u64>().ok())
         };
-        let mut epoch = self.shared.epoch.subscribe();
-        let _ = tokio::time::timeout(NEWS_MAX, epoch.wait_for(|e| *e > after)).await;
+        let (Some(after), Some(policy)) = (number("after"), number("policy")) else { return bad() };
+        let mut epochs = self.shared.epochs.subscribe();
+        let newer = epochs.wait_for(|e| e.revocation > after || e.policy > policy);
+        let _ = tokio::time::timeout(NEWS_MAX, newer).await;
         let news = self.shared.core().news(after);
         answer(StatusCode::OK, news.encode())
     }

@@ -198,7 +198,9 @@ pub fn run(port: u16, limits: Limits, clock: fn() -> Time) -> Result<(), Authori
     // 5
     let trust = Arc::new(endorsed(state, &genesis, ca.certificate(), clock)?);
     // 6
-    let log = Ledgered::open(&state.join("log"), signer)?;
+    let audit = trust.authority().endorsement().audit;
+    let mut log = Ledgered::open(&state.join("log"), signer, audit)?;
+    log.policy(&policy, clock())?;
     let mut core = Core::new(trust, ca, policy, log, limits);
     core.restore(revocations(state)?).map_err(|why| AuthorityError::Revocation(why.join("; ")))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -222,9 +224,9 @@ fn revocations(state: &Path) -> Result<Vec<Signed>, AuthorityError> {
     Ok(all)
 }
 
-/// Keeps revocation number `n`; durable when it returns, and only then acknowledged.
-pub(super) fn keep_revocation(state: &Path, n: u64, signed: &Signed) -> Result<(), AuthorityError> {
-    let path = state.join(format!("revocation-{n}.cbor"));
+/// Keeps an object the owners signed; durable when it returns, and only then acknowledged.
+pub(super) fn keep(state: &Path, name: &str, signed: &Signed) -> Result<(), AuthorityError> {
+    let path = state.join(name);
     write(&path, &signed.encode())?;
     let synced = fs::File::open(&path)
         .and_then(|f| f.sync_all())

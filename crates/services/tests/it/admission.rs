@@ -144,3 +144,30 @@ fn an_authority_whose_clock_was_set_back_behind_its_log_admits_nobody() {
     assert!(admit_at(back).starts_with("signed time:"), "{}", admit_at(back));
     assert_eq!(without("authority_clock", || admit_at(back)), "admitted");
 }
+
+static LATER: AtomicI64 = AtomicI64::new(0);
+
+fn later_clock() -> Time {
+    NOW.plus_secs(LATER.load(Ordering::Relaxed))
+}
+
+#[test]
+fn a_challenge_that_waited_longer_than_half_a_minute_is_not_answered_any_more() {
+    let answered_after = |secs: i64| {
+        LATER.store(0, Ordering::Relaxed);
+        let dir = tempfile::tempdir().unwrap();
+        let town = Town::new(dir.path(), vec![program("web", 0x11, &[])]);
+        let web = town.monitor(0x11);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let town = town.serve(dir.path(), later_clock).await;
+            let (pending, key) = town.begin(&web, false).await.unwrap();
+            LATER.store(secs, Ordering::Relaxed);
+            let signature = key.sign(&pending.to_be_signed()).unwrap();
+            reasons(pending.finish(signature).await.map(drop))
+        })
+    };
+    assert_eq!(answered_after(30), "admitted");
+    assert!(answered_after(31).starts_with("challenge:"), "{}", answered_after(31));
+    assert_eq!(without("challenge_age", || answered_after(31)), "admitted");
+}

@@ -338,6 +338,7 @@ fn an_endorsement_of_another_domain_or_time_is_refused() {
             ca: SpkiDigest::new([1; 32]),
             log: "x".into(),
             measurement: IMAGE,
+            audit: evidence::AuditKey::new([6; 32]),
             window,
         };
         EndorsedAuthority::verify(

@@ -10,6 +10,7 @@ use channel::admission::Bundle;
 use channel::admission::client::{self, AdmissionError, Attester, Connected};
 use channel::credential::{self, CredentialRefusal, VerifiedCredential};
 use channel::keys::LeafKey;
+use channel::standing::Epochs;
 use evidence::controls::holds;
 use evidence::{DomainRoot, Time};
 use platform::{PlatformError, Secret};
@@ -39,6 +40,8 @@ pub(super) struct Svid {
     pub(super) key: Secret<Vec<u8>>,
     /// The domain it is of: one, so that bundles cannot be merged.
     pub(super) trust: Arc<DomainTrust>,
+    /// Version of the policy it rests on.
+    policy: u64,
     renew_at: Time,
     not_after: Time,
 }
@@ -192,19 +195,21 @@ impl<A: Attester> Issuer<A> {
             leaf: admission.certificate,
             key: Secret::new(key.pkcs8()),
             trust,
+            policy: admission.policy,
             renew_at: verified.renew_at(now(), jitter),
             not_after: verified.window().not_after,
         };
         Ok((svid, connected))
     }
 
-    /// Listens for revocations until `svid` is to be renewed; true if one is about this program.
+    /// Listens until `svid` is to be renewed or there is another policy; true if this program is revoked.
     async fn hear(&self, mut from: Connected, known: &mut Revocations, svid: &Svid) -> bool {
         let genesis = svid.trust.authority().genesis();
         loop {
             let left = svid.renew_at.unix().saturating_sub((self.clock)().unix());
             let Some(left) = u64::try_from(left).ok().filter(|l| *l > 0) else { return false };
-            let news = tokio::time::timeout(Duration::from_secs(left), from.news(known.epoch()));
+            let epochs = Epochs { policy: svid.policy, revocation: known.epoch() };
+            let news = tokio::time::timeout(Duration::from_secs(left), from.news(epochs));
             match news.await {
                 Ok(Ok(news)) => {
                     // One that does not hold ends the list; the next admission will tell.
@@ -213,6 +218,10 @@ impl<A: Attester> Issuer<A> {
                     let revoked = self.own.iter().any(|own| known.contains(own));
                     if !holds("workload_revoked", !revoked) {
                         return true;
+                    }
+                    // Another policy may say otherwise: ask again at once.
+                    if news.policy > svid.policy {
+                        return false;
                     }
                 }
                 Ok(Err(_)) => {

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use channel::credential::{self, Credential};
-use channel::handshake::Epochs;
-use channel::tls::{self, Identity};
-use channel::{Endpoint, HandshakeError, Mode, PeerPolicy};
+use channel::standing::{Nobody, Own, Present};
+use channel::tls::Identity;
+use channel::{Endpoint, HandshakeError, Mode, PeerPolicy, Standing};
 use evidence::controls::without;
 use evidence::{
     Binder, BinderKind, ContentDigest, HardwareEvidence, Measurement, Nonce, SpkiDigest,
@@ -390,35 +390,28 @@ fn without_its_authority_a_program_is_told_to_ask_again() {
 
 /// A server that takes one mode, and the program with the key it was handed.
 async fn meets(stage: &Stage, svid: &X509Svid, mode: Mode) -> Result<(), HandshakeError> {
-    let trust = Arc::clone(&stage.served.trust);
-    let db = stage.served.monitor(3);
-    let (admission, _, key) = stage.served.admit(&db, false).await.unwrap();
-    let identity = |leaf: &[u8], key: &[u8]| Identity {
-        chain: vec![CertificateDer::from(leaf.to_vec())],
-        key: PrivateKeyDer::Pkcs8(key.to_vec().into()),
+    let trust = &stage.served.trust;
+    let (admission, _, key) = stage.served.admit(&stage.served.monitor(3), false).await.unwrap();
+    let endpoint = |n, leaf: &[u8], key: &[u8], role: &str| {
+        let identity = Identity {
+            chain: vec![CertificateDer::from(leaf.to_vec())],
+            key: PrivateKeyDer::Pkcs8(key.to_vec().into()),
+        };
+        let own = Some(Arc::new(Own::new(identity, trust, NOW).unwrap()));
+        let (trust, revocations) = (Arc::clone(trust), Arc::default());
+        let roles = vec![role.to_owned()];
+        let (modes, kinds) = (vec![mode], vec![BinderKind::ChannelMonitor]);
+        Endpoint {
+            standing: Standing::new(Present { trust, own, policy: 1, revocations }, Nobody),
+            source: Arc::new(stage.served.monitor(n)),
+            policy: PeerPolicy { modes, roles, kinds, require_pq: true },
+            clock: testkit::clock,
+        }
     };
-    let endpoint = |own, source: Monitor, role: &str| Endpoint {
-        trust: Arc::clone(&trust),
-        own: Some(own),
-        source: Arc::new(source),
-        policy: PeerPolicy {
-            mode,
-            roles: vec![role.to_owned()],
-            kinds: vec![BinderKind::ChannelMonitor],
-        },
-        epochs: Epochs::default(),
-        clock: testkit::clock,
-    };
-    let server = identity(&admission.certificate, &key.pkcs8());
-    let server = tls::server(Some(Arc::clone(&trust)), server, tls::ALPN, testkit::clock).unwrap();
-    let client = identity(&svid.x509_svid, &svid.x509_svid_key);
-    let client = tls::client(Arc::clone(&trust), Some(client), tls::ALPN, testkit::clock).unwrap();
-    let leaf = CertificateDer::from(svid.x509_svid.as_slice());
-    let own = credential::verify(&[leaf], &trust, NOW).unwrap().spki();
-    let web = stage.served.monitor(WEB);
+    let server = endpoint(3, &admission.certificate, &key.pkcs8(), "web");
+    let client = endpoint(WEB, &svid.x509_svid, &svid.x509_svid_key, "db");
     let (a, b) = tokio::io::duplex(64 * 1024);
-    let (web, db) = (endpoint(own, web, "db"), endpoint(SpkiDigest::of_der(key.spki()), db, "web"));
-    let (_, served) = tokio::join!(web.connect(client, a), db.accept(server, b));
+    let (_, served) = tokio::join!(client.connect(a), server.accept(b));
     served.map(drop)
 }
 
