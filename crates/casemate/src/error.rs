@@ -1,6 +1,6 @@
 //! What can go wrong for a program, each with what its author or its operator should do.
 
-use std::io;
+use std::{fmt, io};
 
 use channel::admission::client::AdmissionError;
 use channel::standing::StandingError;
@@ -10,8 +10,8 @@ use evidence::statement::StatementRefusal;
 use platform::PlatformError;
 use thiserror::Error;
 
-/// Why a program does not get what it asked for.
-#[derive(Debug, Error)]
+/// Why a program does not get what it asked for. A `main` that returns it prints the sentence, not the variant.
+#[derive(Error)]
 #[non_exhaustive]
 pub enum Error {
     /// There is no monitor, it refuses, or a blob does not open.
@@ -82,6 +82,12 @@ pub enum Error {
     /// The network inside, or the runtime.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Error {

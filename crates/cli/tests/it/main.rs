@@ -11,6 +11,7 @@ mod authority;
 mod first_hour;
 mod isolation;
 mod running;
+mod sdk;
 mod stage;
 mod tour;
 mod verify;
