@@ -15,7 +15,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     while let Some(identity) = identities.next().await {
         match identity {
             Ok(svid) => println!("holding {}", svid.spiffe_id()),
-            Err(why) => return Ok(println!("ended: {why}")),
+            Err(why) => {
+                println!("ended: {why}");
+                break;
+            }
         }
     }
     Ok(())

@@ -223,6 +223,7 @@ async fn live(
         surroundings: surroundings(&start, &egress),
         standing: standing.clone(),
         own,
+        pace: socket::Pace::default(),
         reporter: reporter.clone(),
     };
     tokio::spawn(socket::serve(program, clerk));

@@ -57,6 +57,19 @@ fn forbid(stage: &Stage, role: &str) {
 }
 
 #[test]
+fn the_readme_shows_the_examples_as_they_are_in_under_thirty_lines() {
+    let readme = include_str!("../../../../README.md");
+    for program in [
+        include_str!("../../../../examples/hello-server.rs"),
+        include_str!("../../../../examples/hello-client.rs"),
+    ] {
+        assert!(readme.contains(program), "{program}");
+        assert!(program.lines().count() < 30);
+    }
+    assert!(include_str!("../../../../examples/everything.rs").lines().count() < 30);
+}
+
+#[test]
 fn programs_written_for_casemate_meet_by_role_and_a_third_is_refused() {
     for stage in std::iter::once(Stage::own()).chain(Stage::ordinary()) {
         let (server, client) = (example(&stage, "hello-server"), example(&stage, "hello-client"));

@@ -64,3 +64,51 @@ async fn carry(role: &str, directory: &Directory, mut inside: TcpStream) -> std:
     inside.set_nodelay(true)?;
     tokio::io::copy_bidirectional(&mut inside, &mut outside).await.map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use evidence::controls::without;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn standing(connect: &[&str]) -> Standing {
+        Standing::example(connect, Vec::new(), trust::Revocations::default())
+    }
+
+    /// What comes back of four bytes that a program with this standing sends to the role `server`.
+    fn echoed(standing: Option<Standing>) -> Vec<u8> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let dir = tempfile::tempdir().unwrap();
+            let echo = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+            let peers = dir.path().join("peers.json");
+            let directory = Directory::new(peers.clone());
+            directory.set("server", &echo.local_addr().unwrap().to_string());
+            let inside = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+            let address = inside.local_addr().unwrap();
+            let (_out, standing) = watch::channel(standing);
+            let peers = peers.to_str().unwrap().to_owned();
+            tokio::spawn(serve("server".to_owned(), inside, peers, standing));
+            tokio::spawn(async move {
+                let (mut peer, _) = echo.accept().await.unwrap();
+                let (mut read, mut write) = peer.split();
+                tokio::io::copy(&mut read, &mut write).await.unwrap();
+            });
+            let mut program = TcpStream::connect(address).await.unwrap();
+            let mut back = Vec::new();
+            let _ = program.write_all(b"ping").await;
+            let _ = program.shutdown().await;
+            let _ = program.read_to_end(&mut back).await;
+            back
+        })
+    }
+
+    #[test]
+    fn a_program_with_its_own_tls_reaches_the_roles_of_its_newest_policy_only() {
+        assert_eq!(echoed(Some(standing(&["db", "server"]))), b"ping");
+        for none in [None, Some(standing(&[])), Some(standing(&["db"]))] {
+            assert_eq!(echoed(none.clone()), b"");
+            assert_eq!(without("egress_role", || echoed(none)), b"ping");
+        }
+    }
+}

@@ -17,7 +17,8 @@ use platform::program::{self, News, ProgramReply, ProgramRequest, Surroundings};
 use platform::{PlatformError, Refused, Secret};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::time::Instant;
 
 use super::standing::{OwnKey, Standing};
 use super::{Reporter, Status, admit, clock};
@@ -33,6 +34,9 @@ const NEWS_BYTES_MAX: usize = MESSAGE_MAX / 2;
 /// One half of an admission for the program's own key.
 const ADMISSION_MAX: Duration = Duration::from_secs(20);
 
+/// Each admission is an entry in the log: a program that asks without pause waits this long between two.
+const ADMISSION_EVERY: Duration = Duration::from_secs(1);
+
 /// Answers the program.
 pub(super) struct Clerk {
     pub(super) keyholder: Arc<keyholder::Client>,
@@ -41,6 +45,7 @@ pub(super) struct Clerk {
     pub(super) standing: watch::Receiver<Option<Standing>>,
     /// For a program with the grant `self-tls`: it is admitted with a key of its own.
     pub(super) own: Option<OwnKey>,
+    pub(super) pace: Pace,
     pub(super) reporter: Reporter,
 }
 
@@ -89,6 +94,21 @@ async fn connection(mut stream: UnixStream, clerk: &Clerk) -> std::io::Result<()
 
 fn refused(why: Refused) -> ProgramReply {
     ProgramReply::Keyholder(Reply::Refused(why))
+}
+
+/// When the program last asked for an admission.
+#[derive(Default)]
+pub(super) struct Pace(Mutex<Option<Instant>>);
+
+impl Pace {
+    /// Waits for this one's turn.
+    async fn turn(&self) {
+        let mut last = self.0.lock().await;
+        if let Some(next) = last.and_then(|last| last.checked_add(ADMISSION_EVERY)) {
+            tokio::time::sleep_until(next).await;
+        }
+        *last = Some(Instant::now());
+    }
 }
 
 /// An admission for the program's own key between its halves.
@@ -156,6 +176,7 @@ impl Clerk {
         let bundle = self.bundle.as_ref().ok_or_else(|| {
             AdmissionError::Refused(vec!["it was started without a domain".to_owned()])
         })?;
+        self.pace.turn().await;
         let trust = client::trust_of(bundle, info.domain, clock())?;
         let begun = client::begin(&bundle.authority, &trust, &holder, spki, None, false, clock);
         let pending = tokio::time::timeout(ADMISSION_MAX, begun).await.map_err(too_long)??;
@@ -238,3 +259,6 @@ fn not_yet() -> ProgramReply {
 fn too_long(_: tokio::time::error::Elapsed) -> AdmissionError {
     std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,3 +108,27 @@ async fn listen(
     }
     out.send_modify(|s| s.iter_mut().for_each(|s| s.live = false));
 }
+
+#[cfg(test)]
+impl Standing {
+    /// How a program stands that may connect to those and was given this.
+    pub(super) fn example(
+        connect: &[&str],
+        secrets: Vec<(String, Vec<u8>)>,
+        revocations: Revocations,
+    ) -> Self {
+        let admission = Admission {
+            certificate: Vec::new(),
+            role: "server".into(),
+            connect: connect.iter().map(|r| (*r).to_owned()).collect(),
+            clients: Vec::new(),
+            policy: 1,
+            revocation: revocations.epoch(),
+            log_index: 0,
+            decision: evidence::ContentDigest::of(b""),
+            secrets,
+        };
+        let (admission, revocations) = (Arc::new(admission), Arc::new(revocations));
+        Self { admission, revocations, policy: 1, live: true }
+    }
+}
