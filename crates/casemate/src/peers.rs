@@ -69,8 +69,9 @@ impl Ends {
         Self { kept, statements: Arc::new(Statements { socket, line: Mutex::default() }) }
     }
 
-    /// This program's newest credential.
+    /// This program's newest credential, unless the authority has said no since.
     pub(crate) fn credential(&self) -> Result<VerifiedCredential, Error> {
+        self.roles()?;
         let own = self.kept.standing.now().own.ok_or_else(Error::unexpected)?;
         Ok(own.credential().clone())
     }

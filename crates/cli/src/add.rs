@@ -59,6 +59,9 @@ pub fn run(args: &AddArgs) -> Result<ExitCode> {
     let mut config = Config::new(args.command.clone());
     config.listen = args.listen.clone();
     config.trees = args.with.clone();
+    // What is stated here takes the place of what every program gets; stated twice, it is refused below.
+    let stated = |e: &String| args.env.iter().any(|a| a.split('=').next() == e.split('=').next());
+    config.env.retain(|e| !stated(e));
     config.env.extend(args.env.iter().cloned());
     for variable in &args.open {
         let (name, _) = variable

@@ -360,3 +360,6 @@ impl Platform for Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,21 +32,24 @@ pub(super) async fn serve(
             continue;
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-        let allowed = is_allowed(&role, standing.borrow().as_ref());
-        if !holds("egress_role", allowed) {
-            continue;
-        }
         let (role, directory) = (Arc::clone(&role), Arc::clone(&directory));
+        let mut standing = standing.clone();
         tokio::spawn(async move {
-            let _ = carry(&role, &directory, inside).await;
+            let forbidden = standing.wait_for(|s| !is_allowed(&role, s.as_ref()));
+            tokio::select! {
+                biased;
+                _ = forbidden => {}
+                _ = carry(&role, &directory, inside) => {}
+            }
             drop(place);
         });
     }
 }
 
-/// The policy decides whom a program may reach, not its configuration; before its admission, nobody.
+/// The newest policy decides whom a program may reach, not its configuration; before its admission, nobody.
 fn is_allowed(role: &str, standing: Option<&Standing>) -> bool {
-    standing.is_some_and(|s| s.admission.connect.iter().any(|r| r == role))
+    let named = standing.is_some_and(|s| s.admission.connect.iter().any(|r| r == role));
+    holds("egress_role", named)
 }
 
 async fn carry(role: &str, directory: &Directory, mut inside: TcpStream) -> std::io::Result<()> {
@@ -75,8 +78,9 @@ mod tests {
         Standing::example(connect, Vec::new(), trust::Revocations::default())
     }
 
-    /// What comes back of four bytes that a program with this standing sends to the role `server`.
-    fn echoed(standing: Option<Standing>) -> Vec<u8> {
+    /// What comes back of four bytes that a program with this standing sends to the role `server`, and of four more
+    /// once it stands otherwise.
+    fn echoed(standing: Option<Standing>, then: Option<Standing>) -> (Vec<u8>, Vec<u8>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let dir = tempfile::tempdir().unwrap();
@@ -86,29 +90,38 @@ mod tests {
             directory.set("server", &echo.local_addr().unwrap().to_string());
             let inside = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
             let address = inside.local_addr().unwrap();
-            let (_out, standing) = watch::channel(standing);
+            let (out, standing) = watch::channel(standing);
             let peers = peers.to_str().unwrap().to_owned();
             tokio::spawn(serve("server".to_owned(), inside, peers, standing));
             tokio::spawn(async move {
                 let (mut peer, _) = echo.accept().await.unwrap();
                 let (mut read, mut write) = peer.split();
-                tokio::io::copy(&mut read, &mut write).await.unwrap();
+                tokio::io::copy(&mut read, &mut write).await
             });
             let mut program = TcpStream::connect(address).await.unwrap();
-            let mut back = Vec::new();
-            let _ = program.write_all(b"ping").await;
-            let _ = program.shutdown().await;
-            let _ = program.read_to_end(&mut back).await;
-            back
+            let mut ask = async || {
+                let mut back = vec![0; 4];
+                let _ = program.write_all(b"ping").await;
+                let answered = program.read_exact(&mut back).await.is_ok();
+                if answered { back } else { Vec::new() }
+            };
+            let first = ask().await;
+            out.send_replace(then);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            (first, ask().await)
         })
     }
 
     #[test]
     fn a_program_with_its_own_tls_reaches_the_roles_of_its_newest_policy_only() {
-        assert_eq!(echoed(Some(standing(&["db", "server"]))), b"ping");
+        let may = || Some(standing(&["db", "server"]));
+        let (pong, nothing) = (b"ping".to_vec(), Vec::new());
+        assert_eq!(echoed(may(), may()), (pong.clone(), pong.clone()));
         for none in [None, Some(standing(&[])), Some(standing(&["db"]))] {
-            assert_eq!(echoed(none.clone()), b"");
-            assert_eq!(without("egress_role", || echoed(none)), b"ping");
+            assert_eq!(echoed(none.clone(), may()), (nothing.clone(), nothing.clone()));
+            assert_eq!(echoed(may(), none.clone()), (pong.clone(), nothing.clone()));
+            let unchecked = without("egress_role", || echoed(none.clone(), none));
+            assert_eq!(unchecked, (pong.clone(), pong.clone()));
         }
     }
 }
