@@ -82,6 +82,7 @@ impl Peers {
             standing: Standing::new(present, Nobody),
             source: Arc::new(own.2.clone()),
             policy: PeerPolicy { modes: vec![mode], roles: vec![to.to_owned()], kinds, require_pq: true },
+            port: None,
             clock: now,
         }
     }

@@ -63,6 +63,8 @@ fn certificates(dir: &Path) -> Files {
     let ca_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
     let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    // Not the leaf's name: OpenSSL takes a certificate whose issuer has its own name for self-signed.
+    params.distinguished_name.push(rcgen::DnType::CommonName, "bench authority");
     let ca = params.self_signed(&ca_key).unwrap();
     let issuer = rcgen::Issuer::new(params, ca_key);
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();

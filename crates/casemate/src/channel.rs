@@ -38,7 +38,7 @@ impl Channel {
         Self(End::Here(Box::new(stream), permitted))
     }
 
-    /// Who is at the other end, where TLS ends in this program.
+    /// Who is at the other end, where TLS ends in this program; none there: a person whom the policy admits unnamed.
     #[must_use]
     pub fn peer(&self) -> Option<&VerifiedCredential> {
         match &self.0 {

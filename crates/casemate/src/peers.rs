@@ -14,6 +14,7 @@ use platform::program::{Peer, ProgramReply, ProgramRequest};
 use platform::{PlatformError, clock};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, Semaphore, mpsc};
+use trust::policy::Outsider;
 
 use crate::channel::Permitted;
 use crate::line::Line;
@@ -80,12 +81,13 @@ impl Ends {
         Ok(self.kept.permits.borrow().clone().map_err(PlatformError::NotAdmitted)?)
     }
 
-    fn endpoint(&self, roles: Vec<String>) -> Endpoint<Statements> {
+    fn endpoint(&self, modes: Vec<Mode>, roles: Vec<String>, port: u16) -> Endpoint<Statements> {
         let kinds = vec![BinderKind::ChannelMonitor, BinderKind::ChannelProgram];
         Endpoint {
             standing: self.kept.standing.clone(),
             source: Arc::clone(&self.statements),
-            policy: PeerPolicy { modes: vec![Mode::Bound], roles, kinds, require_pq: true },
+            policy: PeerPolicy { modes, roles, kinds, require_pq: true },
+            port: Some(port),
             clock: clock::now,
         }
     }
@@ -97,17 +99,24 @@ impl Ends {
             return Err(Error::NotPermitted(role));
         }
         let (tcp, handle) = doubled(tcp(peer.address).await?)?;
-        let stream = self.endpoint(vec![role.clone()]).connect(tcp).await?;
+        let stream = self
+            .endpoint(vec![Mode::Bound], vec![role.clone()], peer.address.port())
+            .connect(tcp)
+            .await?;
         let permitted = Permitted::watch(handle, self.kept.permits.clone(), move |roles| {
             roles.connect.contains(&role)
         });
         Ok(Channel::attested(stream, permitted))
     }
 
-    async fn accept(&self, tcp: TcpStream) -> Result<Channel, Error> {
+    async fn accept(&self, tcp: TcpStream, port: u16) -> Result<Channel, Error> {
         let (tcp, handle) = doubled(tcp)?;
-        let stream = self.endpoint(self.roles()?.clients.clone()).accept(tcp).await?;
-        let role = stream.peer().map(|p| p.credential().role.to_string()).unwrap_or_default();
+        let (clients, anonymous) = (self.roles()?.clients.clone(), Outsider::Anonymous.as_client());
+        let mut modes = vec![Mode::Bound];
+        modes.extend(clients.iter().any(|c| c == anonymous).then_some(Mode::OneSided));
+        let stream = self.endpoint(modes, clients, port).accept(tcp).await?;
+        let role =
+            stream.peer().map_or_else(|| anonymous.to_owned(), |p| p.credential().role.to_string());
         let permitted = Permitted::watch(handle, self.kept.permits.clone(), move |roles| {
             roles.clients.contains(&role)
         });
@@ -161,7 +170,7 @@ impl Listener {
         tokio::spawn(async move {
             tokio::select! {
                 () = to.closed() => {}
-                () = serve(&listener, ends, &to) => {}
+                () = serve(&listener, port, ends, &to) => {}
             }
         });
         Ok(Self(channels))
@@ -177,7 +186,7 @@ impl Listener {
     }
 }
 
-async fn serve(listener: &TcpListener, ends: Option<Ends>, to: &mpsc::Sender<Channel>) {
+async fn serve(listener: &TcpListener, port: u16, ends: Option<Ends>, to: &mpsc::Sender<Channel>) {
     let places = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     loop {
         let Ok((tcp, _)) = listener.accept().await else {
@@ -190,7 +199,7 @@ async fn serve(listener: &TcpListener, ends: Option<Ends>, to: &mpsc::Sender<Cha
             let _ = tcp.set_nodelay(true);
             let channel = match ends {
                 None => Ok(Channel::plain(tcp)),
-                Some(ends) => ends.accept(tcp).await,
+                Some(ends) => ends.accept(tcp, port).await,
             };
             match channel {
                 Ok(channel) => drop(to.send(channel).await),

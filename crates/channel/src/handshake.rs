@@ -65,6 +65,20 @@ pub trait StatementSource: Send + Sync {
     -> impl Future<Output = Result<Vec<u8>, PlatformError>> + Send;
 }
 
+/// The source of a side that no platform speaks for: an anonymous client's.
+#[derive(Clone, Copy, Debug)]
+pub struct NoPlatform;
+
+impl StatementSource for NoPlatform {
+    fn kind(&self) -> BinderKind {
+        BinderKind::ChannelProgram
+    }
+
+    async fn state(&self, _: &Binder) -> Result<Vec<u8>, PlatformError> {
+        Err(PlatformError::Refused(platform::Refused::NotGranted))
+    }
+}
+
 /// A statement in the making.
 pub(crate) type Stating = Pin<Box<dyn Future<Output = Result<Vec<u8>, PlatformError>> + Send>>;
 
@@ -93,6 +107,9 @@ pub struct Endpoint<S> {
     pub source: Arc<S>,
     /// What it takes.
     pub policy: PeerPolicy,
+    /// The port of the server's program that is meant; none, where there is but one thing to reach. The host brings the
+    /// connection somewhere, and both ends see whether it is there.
+    pub port: Option<u16>,
     /// The time.
     pub clock: fn() -> Time,
 }
@@ -103,6 +120,7 @@ pub(crate) struct Party {
     pub(crate) standing: Standing,
     pub(crate) source: Arc<dyn Source>,
     pub(crate) policy: PeerPolicy,
+    pub(crate) port: Option<u16>,
     pub(crate) clock: fn() -> Time,
 }
 
@@ -122,8 +140,13 @@ async fn in_time<T>(
 
 impl<S: StatementSource + 'static> Endpoint<S> {
     fn party(&self) -> Party {
-        let (standing, policy) = (self.standing.clone(), self.policy.clone());
-        Party { standing, source: Arc::<S>::clone(&self.source), policy, clock: self.clock }
+        Party {
+            standing: self.standing.clone(),
+            source: Arc::<S>::clone(&self.source),
+            policy: self.policy.clone(),
+            port: self.port,
+            clock: self.clock,
+        }
     }
 
     /// Opens a channel over `io`.
@@ -228,7 +251,7 @@ impl Party {
         // An anonymous client was admitted under no policy and does not say which.
         let policy = own.as_ref().map_or(0, |_| epochs.policy);
         let epochs = Epochs { policy, ..epochs };
-        let hello = Hello { nonce, mode, epochs }.encode();
+        let hello = Hello { nonce, mode, epochs, port: self.port }.encode();
         let header = frame::header(Kind::Hello, hello.len()).map_err(std::io::Error::other)?;
         let name = ServerName::try_from("casemate.invalid").map_err(std::io::Error::other)?;
         // Leaves with the client's Finished: rustls holds it back until the server is who it must be.
@@ -269,8 +292,8 @@ impl Party {
         self.agree(tls, mode, brought).await
     }
 
-    /// 1. what TLS agreed on, 2. hellos and mode, 3. who the peer is, 4. this side's statement and the peer's, 5. news and
-    /// what follows from it.
+    /// 1. what TLS agreed on, and whom a client has before it, 2. hellos, 3. whom a server has before it, 4. this side's
+    /// statement and the peer's, 5. news and what follows from it.
     async fn agree<T>(
         self,
         tls: TlsStream<BufReader<T>>,
@@ -285,34 +308,32 @@ impl Party {
         let shown = tls.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
         let mut link = Link::new(tls, mode.is_framed());
         let side = brought.side;
+        let known = match side == Side::Client || !mode.is_framed() {
+            true => Some(self.peer(&shown, mode)?),
+            false => None,
+        };
         if !mode.is_framed() {
-            let peer = self.peer(&shown, mode)?;
-            self.check_revoked(Some(&peer))?;
-            let bound = Bound { mode, side, own: brought.own, peer: Some(peer) };
+            self.check_revoked(known.as_ref())?;
+            let bound = Bound { mode, side, own: brought.own, peer: known };
             return Ok(AttestedStream::new(link, self, bound));
         }
         // 2
         let theirs = Hello::decode(&link.message(Kind::Hello).await?)?;
-        let taken = match side {
-            Side::Client => theirs.mode == mode,
-            Side::Server => self.policy.modes.contains(&theirs.mode),
-        };
-        if !holds("channel_mode", taken) {
+        if let Err(refusal) = self.check_hello(&theirs) {
             if side == Side::Server {
                 // So that the client's own error says what this side takes.
-                let (nonce, epochs) = (brought.nonce, Epochs::default());
-                link.put(Kind::Hello, &Hello { nonce, mode, epochs }.encode())?;
+                let (nonce, epochs, port) = (brought.nonce, Epochs::default(), self.port);
+                link.put(Kind::Hello, &Hello { nonce, mode, epochs, port }.encode())?;
                 link.drain().await?;
             }
-            let modes = self.policy.modes.iter().map(|m| m.as_str());
-            let expected = modes.collect::<Vec<_>>().join(" or ");
-            return Err(HandshakeError::Mode { expected, got: theirs.mode.as_str() });
+            return Err(refusal);
         }
         let mode = theirs.mode;
         // 3
         let peer = match (side, mode) {
+            (Side::Client, _) => known,
             (Side::Server, Mode::OneSided) => None,
-            _ => Some(self.peer(&shown, mode)?),
+            (Side::Server, _) => Some(self.peer(&shown, mode)?),
         };
         // 4, 5
         let nonces = Nonces::new(side, brought.nonce, theirs.nonce);
@@ -327,6 +348,18 @@ impl Party {
         self.check_revoked(peer.as_ref())?;
         let bound = Bound { mode, side, own: brought.own, peer };
         Ok(AttestedStream::new(link, self, bound))
+    }
+
+    fn check_hello(&self, theirs: &Hello) -> Result<(), HandshakeError> {
+        if !holds("channel_mode", self.policy.modes.contains(&theirs.mode)) {
+            let modes = self.policy.modes.iter().map(|m| m.as_str());
+            let expected = modes.collect::<Vec<_>>().join(" or ");
+            return Err(HandshakeError::Mode { expected, got: theirs.mode.as_str() });
+        }
+        if !holds("channel_port", theirs.port == self.port) {
+            return Err(HandshakeError::Port { expected: self.port, got: theirs.port });
+        }
+        Ok(())
     }
 
     /// The server speaks first. It hears no news from a stranger and asks nobody on a stranger's word.
@@ -348,7 +381,7 @@ impl Party {
             brought.epochs = self.standing.now().epochs();
         }
         let (nonce, epochs) = (brought.nonce, brought.epochs);
-        link.put(Kind::Hello, &Hello { nonce, mode, epochs }.encode())?;
+        link.put(Kind::Hello, &Hello { nonce, mode, epochs, port: self.port }.encode())?;
         self.tell(link, theirs.epochs, epochs)?;
         let binder = self.binder(link, brought, nonces, peer)?;
         let own = Arc::clone(&self.source).state(binder.clone()).await?;

@@ -175,7 +175,11 @@ fn hexes(v: Vec<Value>, name: &'static str) -> Result<Vec<String>, CborError> {
 impl Policy {
     pub(crate) fn read(payload: &[u8]) -> Result<Self, CborError> {
         let mut f = Fields::decode(payload, LEN_MAX)?;
-        f.version(1)?;
+        // The second format says besides who may connect without being a program: nothing a decision rests on.
+        match f.uint(1, "version")? {
+            1 | 2 => {}
+            other => return Err(CborError::Version(other)),
+        }
         let (mut software_roots, mut hardware, mut programs) = (Vec::new(), Vec::new(), Vec::new());
         for item in f.array(6, "hardware")? {
             let mut h = Fields::from_value(item)?;

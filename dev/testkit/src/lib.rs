@@ -62,6 +62,7 @@ pub fn program(role: &str, n: u8, connect: &[&str]) -> Program {
         listen: vec![80],
         connect: connect.iter().map(|r| RoleName::new(r).unwrap()).collect(),
         secrets: Vec::new(),
+        outsiders: Vec::new(),
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) struct Hello {
     pub(crate) nonce: Nonce,
     pub(crate) mode: Mode,
     pub(crate) epochs: Epochs,
+    /// The server's port that is meant.
+    pub(crate) port: Option<u16>,
 }
 
 impl Hello {
@@ -62,6 +64,7 @@ impl Hello {
             (3, self.mode.as_str().into()),
             (4, self.epochs.policy.into()),
             (5, self.epochs.revocation.into()),
+            (6, self.port.map_or(Value::Null, Value::from)),
         ]))
     }
 
@@ -74,6 +77,13 @@ impl Hello {
             epochs: Epochs {
                 policy: f.uint(4, "policy epoch")?,
                 revocation: f.uint(5, "revocation epoch")?,
+            },
+            port: match f.take(6, "port")? {
+                Value::Null => None,
+                v => {
+                    let port = v.into_integer().ok().and_then(|i| u16::try_from(i).ok());
+                    Some(port.ok_or(CborError::Field("port"))?)
+                }
             },
         };
         f.finish()?;

@@ -12,6 +12,10 @@ use crate::session::SessionError;
 use crate::standing::Epochs;
 use crate::tls::NegotiatedRefusal;
 
+fn port(port: Option<u16>) -> String {
+    port.map_or_else(|| "no port".to_owned(), |p| format!("port {p}"))
+}
+
 /// Why a channel does not come about.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -55,6 +59,16 @@ pub enum HandshakeError {
         expected: String,
         /// The peer's.
         got: &'static str,
+    },
+    /// The connection came to another port of the program than its client meant.
+    #[error(
+        "peer means {}, this side {}; the host connects what does not belong together", port(*got), port(*expected)
+    )]
+    Port {
+        /// This side's.
+        expected: Option<u16>,
+        /// The peer's.
+        got: Option<u16>,
     },
     /// The peer's statement does not bind it to this connection.
     #[error(transparent)]

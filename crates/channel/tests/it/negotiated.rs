@@ -71,6 +71,26 @@ fn a_peer_cannot_talk_the_mode_down() {
 }
 
 #[test]
+fn a_connection_that_the_host_brought_to_another_port_is_refused_by_both() {
+    let w = world(1);
+    let (client, server) = pair(&w);
+    let attack = || {
+        let mut c = endpoint(&w, &client, Mode::Bound, "server");
+        let mut s = endpoint(&w, &server, Mode::Bound, "client");
+        (c.port, s.port) = (Some(80), Some(6379));
+        block(meet(&c, &s))
+    };
+    let (c, s) = attack();
+    assert!(
+        matches!(s, Err(HandshakeError::Port { expected: Some(6379), got: Some(80) })),
+        "{s:?}"
+    );
+    assert!(matches!(c, Err(HandshakeError::Port { expected: Some(80), .. })), "{c:?}");
+    let (c, s) = without("channel_port", attack);
+    assert!(c.is_ok() && s.is_ok(), "{c:?} {s:?}");
+}
+
+#[test]
 fn a_server_may_take_anonymous_clients_beside_bound_ones() {
     let w = world(1);
     let (client, server) = pair(&w);

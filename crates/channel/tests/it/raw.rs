@@ -37,6 +37,7 @@ pub fn hello(nonce: Nonce, mode: &str, epochs: Epochs) -> Vec<u8> {
         (3, mode.into()),
         (4, epochs.policy.into()),
         (5, epochs.revocation.into()),
+        (6, Value::Null),
     ]))
 }
 

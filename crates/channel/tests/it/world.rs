@@ -237,6 +237,7 @@ pub fn endpoint(w: &World, peer: &Peer, mode: Mode, talks_to: &str) -> Endpoint<
             kinds: vec![BinderKind::ChannelMonitor],
             require_pq: true,
         },
+        port: None,
         clock,
     }
 }

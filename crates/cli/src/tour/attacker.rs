@@ -41,6 +41,8 @@ pub struct Loot {
     pub root: String,
     /// Address of the victim's peer, which takes bound channels; none: a peer in credential mode is made here.
     pub peer: Option<String>,
+    /// The peer's port.
+    pub port: Option<u16>,
     /// The peer's role.
     pub role: String,
     /// Send the peer's own statement back instead of the stolen one.
@@ -91,6 +93,7 @@ async fn attack(loot: &Loot) -> Result<String> {
             kinds: vec![BinderKind::ChannelMonitor],
             require_pq: true,
         },
+        port: loot.port,
         clock: now,
     };
     let Some(peer) = &loot.peer else {
@@ -110,7 +113,9 @@ async fn attack(loot: &Loot) -> Result<String> {
     let tcp = TcpStream::connect(peer).await?;
     if loot.reflect {
         let config = tls::client(Arc::clone(&trust), Some(identity), tls::ALPN, now)?;
-        return Ok(reflect(config, tcp).await.unwrap_or_else(|e| format!("refused ({e})")));
+        return Ok(reflect(config, tcp, loot.port)
+            .await
+            .unwrap_or_else(|e| format!("refused ({e})")));
     }
     match endpoint(Mode::Bound).connect(tcp).await {
         Err(e) => Ok(format!("refused ({e})")),
@@ -130,7 +135,11 @@ async fn attack(loot: &Loot) -> Result<String> {
 }
 
 /// Speaks the handshake by hand and sends the server's own statement back to it.
-async fn reflect(config: Arc<rustls::ClientConfig>, tcp: TcpStream) -> Result<String> {
+async fn reflect(
+    config: Arc<rustls::ClientConfig>,
+    tcp: TcpStream,
+    port: Option<u16>,
+) -> Result<String> {
     let name = "casemate.invalid".try_into()?;
     let mut tls = tokio_rustls::TlsConnector::from(config).connect(name, tcp).await?;
     let nonce = platform::fresh_nonce()?;
@@ -140,6 +149,7 @@ async fn reflect(config: Arc<rustls::ClientConfig>, tcp: TcpStream) -> Result<St
         (3, "bound".into()),
         (4, 0.into()),
         (5, 0.into()),
+        (6, port.map_or(ciborium::Value::Null, Into::into)),
     ]));
     let frame = |kind, content: &[u8]| {
         Ok::<_, frame::FrameError>([&frame::header(kind, content.len())?, content].concat())

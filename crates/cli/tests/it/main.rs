@@ -8,6 +8,7 @@
 )]
 
 mod authority;
+mod connect;
 mod first_hour;
 mod isolation;
 mod running;

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use ciborium::Value;
+use evidence::cbor::CborError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -51,6 +53,23 @@ pub struct Peer {
     pub role: String,
     /// The port it is known under.
     pub port: u16,
+}
+
+impl Peer {
+    /// As messages between the monitor's processes have it.
+    pub(crate) fn encode(&self) -> Value {
+        Value::Array(vec![self.role.as_str().into(), self.port.into()])
+    }
+
+    /// Reads that.
+    pub(crate) fn decode(value: Value) -> Result<Self, CborError> {
+        let field = CborError::Field("connect");
+        let parts = value.into_array().map_err(|_| field)?;
+        let Ok([role, port]) = <[Value; 2]>::try_from(parts) else { return Err(field) };
+        let role = role.into_text().map_err(|_| field)?;
+        let port = port.into_integer().ok().and_then(|i| u16::try_from(i).ok()).ok_or(field)?;
+        Ok(Self { role, port })
+    }
 }
 
 /// Where the files come from.

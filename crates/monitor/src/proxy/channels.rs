@@ -59,17 +59,19 @@ impl Channels {
         self.admitted.borrow().as_ref().map(|a| Arc::clone(&a.admission))
     }
 
-    /// One side of channels with peers in `roles`; none before the program is admitted.
+    /// One side of channels with peers in `roles`, for the server's port `port`; none before the program is admitted.
     pub(super) fn endpoint(
         &self,
         modes: Vec<Mode>,
         roles: Vec<String>,
+        port: u16,
     ) -> Option<Endpoint<ChannelSource>> {
         let kinds = vec![BinderKind::ChannelMonitor, BinderKind::ChannelProgram];
         Some(Endpoint {
             standing: self.standing.borrow().clone()?,
             source: Arc::new(ChannelSource(Arc::clone(&self.keyholder))),
             policy: PeerPolicy { modes, roles, kinds, require_pq: true },
+            port: Some(port),
             clock,
         })
     }

@@ -7,6 +7,7 @@ use channel::Mode;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::channels::Channels;
+use crate::program::config::Peer;
 use crate::supervisor::Directory;
 
 /// How long a connection of the program waits for its own admission and for the peer's address.
@@ -14,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves one peer's address inside.
 pub(super) async fn serve(
-    role: String,
+    peer: Peer,
     listener: TcpListener,
     directory: String,
     channels: Channels,
@@ -24,12 +25,17 @@ pub(super) async fn serve(
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (role, directory, channels) = (role.clone(), directory.clone(), channels.clone());
-        tokio::spawn(async move { one(role, inside, directory, channels).await });
+        let (peer, directory, channels) = (peer.clone(), directory.clone(), channels.clone());
+        tokio::spawn(async move { one(peer, inside, directory, channels).await });
     }
 }
 
-async fn one(role: String, inside: TcpStream, directory: String, channels: Channels) -> Option<()> {
+async fn one(
+    Peer { role, port }: Peer,
+    inside: TcpStream,
+    directory: String,
+    channels: Channels,
+) -> Option<()> {
     let admission = tokio::time::timeout(PATIENCE, channels.admission()).await.ok()??;
     // The policy decides whom this program may reach, not its configuration.
     if !admission.connect.contains(&role) {
@@ -38,7 +44,7 @@ async fn one(role: String, inside: TcpStream, directory: String, channels: Chann
     let directory = Directory::new(directory.into());
     let address = tokio::time::timeout(PATIENCE, async {
         loop {
-            if let Some(address) = directory.find(&role) {
+            if let Some(address) = directory.find(&role, port) {
                 return address;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -46,7 +52,7 @@ async fn one(role: String, inside: TcpStream, directory: String, channels: Chann
     });
     let outside = TcpStream::connect(address.await.ok()?).await.ok()?;
     let _ = (outside.set_nodelay(true), inside.set_nodelay(true));
-    let endpoint = channels.endpoint(vec![Mode::Bound], vec![role.clone()])?;
+    let endpoint = channels.endpoint(vec![Mode::Bound], vec![role.clone()], port)?;
     let stream = endpoint.connect(outside).await.ok()?;
     channels.carry(stream, inside, |a| a.connect.contains(&role)).await;
     Some(())

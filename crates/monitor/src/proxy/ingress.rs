@@ -7,6 +7,7 @@ use std::time::Duration;
 use channel::Mode;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use trust::policy::Outsider;
 
 use super::channels::Channels;
 use super::porter::Porter;
@@ -63,10 +64,16 @@ pub(super) async fn attested(
 }
 
 async fn one(outside: TcpStream, port: u16, porter: &Porter, channels: Channels) -> Option<()> {
-    let roles = channels.admission_now()?.clients.clone();
-    let endpoint = channels.endpoint(vec![Mode::Bound], roles)?;
+    let clients = channels.admission_now()?.clients.clone();
+    let anonymous = Outsider::Anonymous.as_client();
+    let mut modes = vec![Mode::Bound];
+    if clients.iter().any(|c| c == anonymous) {
+        modes.push(Mode::OneSided);
+    }
+    let endpoint = channels.endpoint(modes, clients, port)?;
     let stream = endpoint.accept(outside).await.ok()?;
-    let peer = stream.peer()?.credential().role.to_string();
+    let peer =
+        stream.peer().map_or_else(|| anonymous.to_owned(), |p| p.credential().role.to_string());
     let inside = porter.connect(port).await.ok()?;
     channels.carry(stream, inside, |a| a.clients.contains(&peer)).await;
     Some(())

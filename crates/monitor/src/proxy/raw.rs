@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use super::standing::Standing;
+use crate::program::config::Peer;
 use crate::supervisor::Directory;
 
 /// Connections at once, per peer.
@@ -19,12 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves one peer's address inside.
 pub(super) async fn serve(
-    role: String,
+    peer: Peer,
     listener: TcpListener,
     directory: String,
     standing: watch::Receiver<Option<Standing>>,
 ) {
-    let (role, directory) = (Arc::<str>::from(role), Arc::new(Directory::new(directory.into())));
+    let (peer, directory) = (Arc::new(peer), Arc::new(Directory::new(directory.into())));
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok((inside, _)) = listener.accept().await else {
@@ -32,14 +33,14 @@ pub(super) async fn serve(
             continue;
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-        let (role, directory) = (Arc::clone(&role), Arc::clone(&directory));
+        let (peer, directory) = (Arc::clone(&peer), Arc::clone(&directory));
         let mut standing = standing.clone();
         tokio::spawn(async move {
-            let forbidden = standing.wait_for(|s| !is_allowed(&role, s.as_ref()));
+            let forbidden = standing.wait_for(|s| !is_allowed(&peer.role, s.as_ref()));
             tokio::select! {
                 biased;
                 _ = forbidden => {}
-                _ = carry(&role, &directory, inside) => {}
+                _ = carry(&peer, &directory, inside) => {}
             }
             drop(place);
         });
@@ -52,10 +53,10 @@ fn is_allowed(role: &str, standing: Option<&Standing>) -> bool {
     holds("egress_role", named)
 }
 
-async fn carry(role: &str, directory: &Directory, mut inside: TcpStream) -> std::io::Result<()> {
+async fn carry(peer: &Peer, directory: &Directory, mut inside: TcpStream) -> std::io::Result<()> {
     let address = async {
         loop {
-            if let Some(address) = directory.find(role) {
+            if let Some(address) = directory.find(&peer.role, peer.port) {
                 return address;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -87,12 +88,13 @@ mod tests {
             let echo = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
             let peers = dir.path().join("peers.json");
             let directory = Directory::new(peers.clone());
-            directory.set("server", &echo.local_addr().unwrap().to_string());
+            directory.set("server", 80, &echo.local_addr().unwrap().to_string());
             let inside = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
             let address = inside.local_addr().unwrap();
             let (out, standing) = watch::channel(standing);
             let peers = peers.to_str().unwrap().to_owned();
-            tokio::spawn(serve("server".to_owned(), inside, peers, standing));
+            let peer = Peer { role: "server".to_owned(), port: 80 };
+            tokio::spawn(serve(peer, inside, peers, standing));
             tokio::spawn(async move {
                 let (mut peer, _) = echo.accept().await.unwrap();
                 let (mut read, mut write) = peer.split();

@@ -198,8 +198,8 @@ impl Clerk {
             admission.role, admission.policy, admission.log_index
         )));
         let chain = vec![admission.certificate.clone(), begun.trust.ca().to_vec()];
-        if let Some(own) = &self.own {
-            own.admitted(admission, connected, begun.trust);
+        if let Some((own, bundle)) = self.own.as_ref().zip(self.bundle.as_ref()) {
+            own.admitted(admission, connected, begun.trust, bundle.authority.clone());
         }
         Ok(chain)
     }
@@ -226,15 +226,10 @@ impl Clerk {
         let is_newer =
             |s: &Standing| s.policy > known.policy || s.revocations.epoch() > known.revocation;
         let mut standing = self.standing.clone();
-        let told = standing.wait_for(|s| s.as_ref().is_none_or(|s| !s.live || is_newer(s)));
+        let told = standing.wait_for(|s| s.as_ref().is_none_or(is_newer));
         // Not held for ever: an answer may also say that nothing is newer.
         drop(tokio::time::timeout(NEWS_MAX, told).await);
         let Some(told) = self.standing.borrow().clone() else { return not_yet() };
-        if !told.live && !is_newer(&told) {
-            return ProgramReply::Unavailable(
-                "the connection to the authority ended; ask for a credential again".to_owned(),
-            );
-        }
         let mut room = NEWS_BYTES_MAX;
         let all = told.revocations.after(known.revocation).into_iter().map(|s| s.encode());
         let revocations = all.take_while(|signed| {

@@ -2,16 +2,21 @@
 //! program itself, whose proxy then listens for revocations in its place.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use channel::DomainTrust;
 use channel::admission::Admission;
-use channel::admission::client::Connected;
+use channel::admission::client::{self, Connected};
 use channel::standing::Epochs;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use trust::Revocations;
 
 use super::admit::Admitted;
+use super::clock;
+
+/// After a failure, how long until the authority is listened to again.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// The newest admission and what was heard since.
 #[derive(Clone)]
@@ -20,8 +25,6 @@ pub(super) struct Standing {
     pub(super) revocations: Arc<Revocations>,
     /// Version of the newest policy.
     pub(super) policy: u64,
-    /// The authority is listened to. Where it is not, a program that holds its own key asks for a credential again.
-    pub(super) live: bool,
 }
 
 /// The standing of a program whose proxy holds its key and keeps it admitted.
@@ -35,7 +38,6 @@ pub(super) fn of_proxy(
                 admission: Arc::clone(&a.admission),
                 revocations: Arc::clone(&a.revocations),
                 policy: a.admission.policy,
-                live: true,
             });
             out.send_replace(now);
             if admitted.changed().await.is_err() {
@@ -58,18 +60,20 @@ impl OwnKey {
         (Self { out, listening: Mutex::default() }, standing)
     }
 
-    /// Takes a new admission, and the connection it came by to listen on.
+    /// Takes a new admission, and the connection to the authority that it came by to listen on.
     pub(super) fn admitted(
         &self,
         admission: Admission,
         connected: Connected,
         trust: Arc<DomainTrust>,
+        authority: String,
     ) {
         let known = self.out.borrow().as_ref().map(|s| Arc::clone(&s.revocations));
         let revocations = known.unwrap_or_default();
         let (policy, admission) = (admission.policy, Arc::new(admission));
-        self.out.send_replace(Some(Standing { admission, revocations, policy, live: true }));
-        let listening = tokio::spawn(listen(self.out.clone(), connected, trust)).abort_handle();
+        self.out.send_replace(Some(Standing { admission, revocations, policy }));
+        let listening = listen(self.out.clone(), connected, trust, authority);
+        let listening = tokio::spawn(listening).abort_handle();
         let mut place = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = place.replace(listening) {
             last.abort();
@@ -82,31 +86,42 @@ impl OwnKey {
     }
 }
 
-/// Until the authority is gone, or says something the owners did not sign.
+/// Listens for as long as there is a standing, over one connection after another.
 async fn listen(
     out: watch::Sender<Option<Standing>>,
     mut connected: Connected,
     trust: Arc<DomainTrust>,
+    authority: String,
 ) {
-    loop {
-        let Some(before) = out.borrow().clone() else { return };
-        let known = Epochs { policy: before.policy, revocation: before.revocations.epoch() };
-        let Ok(news) = connected.news(known).await else { break };
-        let mut all = Revocations::clone(&before.revocations);
-        let genesis = trust.authority().genesis();
-        let held = news.revocations.into_iter().all(|signed| all.add(signed, genesis).is_ok());
-        out.send_if_modified(|standing| {
-            let Some(standing) = standing else { return false };
-            let newer = all.epoch() > known.revocation || news.policy > known.policy;
-            standing.policy = news.policy.max(known.policy);
-            standing.revocations = Arc::new(all);
-            newer
-        });
-        if !held {
-            break;
+    while out.borrow().is_some() {
+        while hear(&out, &mut connected, &trust).await.is_some() {}
+        tokio::time::sleep(RETRY).await;
+        if let Ok(again) = client::listen(&authority, &trust, clock).await {
+            connected = again;
         }
     }
-    out.send_modify(|s| s.iter_mut().for_each(|s| s.live = false));
+}
+
+/// One answer; none if the authority is gone or says something the owners did not sign.
+async fn hear(
+    out: &watch::Sender<Option<Standing>>,
+    from: &mut Connected,
+    trust: &DomainTrust,
+) -> Option<()> {
+    let before = out.borrow().clone()?;
+    let known = Epochs { policy: before.policy, revocation: before.revocations.epoch() };
+    let news = from.news(known).await.ok()?;
+    let mut all = Revocations::clone(&before.revocations);
+    let genesis = trust.authority().genesis();
+    let held = news.revocations.into_iter().all(|signed| all.add(signed, genesis).is_ok());
+    out.send_if_modified(|standing| {
+        let Some(standing) = standing else { return false };
+        let newer = all.epoch() > known.revocation || news.policy > known.policy;
+        standing.policy = news.policy.max(known.policy);
+        standing.revocations = Arc::new(all);
+        newer
+    });
+    held.then_some(())
 }
 
 #[cfg(test)]
@@ -129,6 +144,6 @@ impl Standing {
             secrets,
         };
         let (admission, revocations) = (Arc::new(admission), Arc::new(revocations));
-        Self { admission, revocations, policy: 1, live: true }
+        Self { admission, revocations, policy: 1 }
     }
 }

@@ -6,16 +6,19 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use casemate::{Error, HandshakeError, Nonce, Program, verify};
+use channel::handshake::NoPlatform;
+use channel::standing::{Nobody, Present};
+use channel::{Endpoint, Mode, PeerPolicy};
 use evidence::controls::without;
 use evidence::statement::{Anchor, HostOs, LimitsBy, ProgramState};
-use evidence::{ContentDigest, Isolation, Measurement, Time};
+use evidence::{BinderKind, ContentDigest, Isolation, Measurement, Time};
 use platform::keyholder::{Client, Grants, Register, Request, Start};
 use platform::program::Peer;
 use platform::{Platform, message};
 use testkit::{MONITOR, Served, Town, program, sign};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use trust::Revocations;
-use trust::policy::{Policy, PolicyInForce};
+use trust::policy::{Outsider, Policy, PolicyInForce};
 use trust::revocation::{Revocation, Revoked};
 use trust::signing::Namespace;
 
@@ -41,11 +44,9 @@ async fn world() -> World {
 
 async fn world_of(credential_secs: i64) -> World {
     let dir = tempfile::tempdir().unwrap();
-    let programs = vec![
-        program("server", 2, &[]),
-        program("client", 3, &["server"]),
-        program("stranger", 4, &[]),
-    ];
+    let mut server = program("server", 2, &[]);
+    server.outsiders = vec![Outsider::Anonymous];
+    let programs = vec![server, program("client", 3, &["server"]), program("stranger", 4, &[])];
     let mut town = Town::at(dir.path(), programs, now());
     town.limits.credential_secs = credential_secs;
     let (root, policy) = (town.trust.root(), town.in_force());
@@ -182,11 +183,39 @@ fn programs_that_end_tls_themselves_meet_and_know_each_other() {
     });
 }
 
+#[test]
+fn a_person_whom_the_policy_admits_reaches_a_program_that_ends_tls_itself() {
+    block(async {
+        let w = world().await;
+        let port = free_port();
+        let server = w.program(2, port, Vec::new()).await;
+        let mut listener = server.listen(port).await.unwrap();
+        let trust = Arc::clone(&w.served.trust);
+        let present = Present { trust, own: None, policy: 0, revocations: Arc::default() };
+        let person = Endpoint {
+            standing: channel::Standing::new(present, Nobody),
+            source: Arc::new(NoPlatform),
+            policy: PeerPolicy {
+                modes: vec![Mode::OneSided],
+                roles: vec!["server".to_owned()],
+                kinds: vec![BinderKind::ChannelProgram],
+                require_pq: true,
+            },
+            port: Some(port),
+            clock: now,
+        };
+        let tcp = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let (person, accepted) = tokio::join!(person.connect(tcp), listener.accept());
+        assert_eq!(person.unwrap().peer().unwrap().spiffe_id(), "spiffe://town/server");
+        assert!(accepted.unwrap().peer().is_none());
+    });
+}
+
 /// Waits for a channel's end with a task asleep on it; how long that took and what was said.
 async fn ends(mut channel: casemate::Channel) -> Option<(Duration, String)> {
     let begin = Instant::now();
     let mut one = [0];
-    match tokio::time::timeout(Duration::from_secs(3), channel.read(&mut one)).await {
+    match tokio::time::timeout(Duration::from_secs(5), channel.read(&mut one)).await {
         Ok(Err(e)) => Some((begin.elapsed(), e.to_string())),
         Ok(Ok(n)) => panic!("{n} bytes, or a quiet end"),
         Err(_) => None,
@@ -334,22 +363,35 @@ fn a_secret_goes_to_the_program_it_was_released_to_and_an_admission_is_waited_fo
     });
 }
 
+/// A way to the authority whose connections can be cut.
+async fn detour(to: String) -> (String, Arc<std::sync::Mutex<Vec<tokio::task::AbortHandle>>>) {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let carried = Arc::<std::sync::Mutex<Vec<_>>>::default();
+    let all = Arc::clone(&carried);
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut far = tokio::net::TcpStream::connect(&to).await.unwrap();
+            let both = async move { tokio::io::copy_bidirectional(&mut near, &mut far).await };
+            all.lock().unwrap().push(tokio::spawn(both).abort_handle());
+        }
+    });
+    (address, carried)
+}
+
 #[test]
-fn a_program_whose_proxy_lost_the_authority_is_told_to_ask_for_a_credential_again() {
+fn revocations_are_heard_after_the_connection_to_the_authority_broke() {
     block(async {
-        let w = world().await;
-        let lost = Standing {
-            live: false,
-            policy: 2,
-            ..Standing::example(&[], Vec::new(), Revocations::default())
-        };
-        let (_out, standing) = watch::channel(Some(lost));
-        let proxy = w.proxy_with(2, 1, Vec::new(), Some(standing::OwnKey::new().0), standing);
-        let mut line = Line::open(&proxy.socket).await;
-        let mut ask =
-            async |policy| line.ask(&ProgramRequest::News { policy, revocation: 0 }).await;
-        assert!(matches!(ask(1).await, Ok(ProgramReply::News(News { policy: 2, .. }))));
-        assert!(matches!(ask(2).await, Err(PlatformError::Unavailable(_))));
+        let mut w = world().await;
+        let straight = w.served.address.clone();
+        let (address, carried) = detour(straight.clone()).await;
+        w.served.address = address;
+        let (_client, server) = met(&w).await;
+        carried.lock().unwrap().drain(..).for_each(|c| c.abort());
+        w.served.address = straight;
+        w.revoke(3, 1).await;
+        let (took, why) = ends(server).await.unwrap();
+        assert!(why.contains("revoked"), "{took:?} {why}");
     });
 }
 

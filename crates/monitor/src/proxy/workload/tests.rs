@@ -405,6 +405,7 @@ async fn meets(stage: &Stage, svid: &X509Svid, mode: Mode) -> Result<(), Handsha
             standing: Standing::new(Present { trust, own, policy: 1, revocations }, Nobody),
             source: Arc::new(stage.served.monitor(n)),
             policy: PeerPolicy { modes, roles, kinds, require_pq: true },
+            port: None,
             clock: testkit::clock,
         }
     };
