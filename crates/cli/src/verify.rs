@@ -1,7 +1,13 @@
 //! `casemate verify`: one file of hardware evidence, or a case folder, judged offline. Authentic and acceptable are two answers.
 
+mod anchor;
+mod android;
+mod cca;
 mod ear;
 mod input;
+mod nitro;
+mod nvidia;
+mod psa;
 mod report;
 mod snp;
 
@@ -35,9 +41,15 @@ pub struct VerifyArgs {
     /// A trust anchor besides the pinned ones (certificate, public key or JWK)
     #[arg(long, value_name = "FILE")]
     root: Vec<PathBuf>,
-    /// A certificate that belongs to the evidence (PEM or DER)
+    /// What belongs to the evidence: certificates (PEM or DER), or a status list as its vendor serves it
     #[arg(long, value_name = "FILE")]
     endorsement: Vec<PathBuf>,
+    /// A reference manifest of the device's firmware (NVIDIA RIM, XML)
+    #[arg(long, value_name = "FILE")]
+    rim: Vec<PathBuf>,
+    /// An OCSP response about a certificate of the evidence (DER)
+    #[arg(long, value_name = "FILE")]
+    ocsp: Vec<PathBuf>,
     /// A profile: a file, or a shipped one, e.g. forensic-2026-11 or snp-2026-11
     #[arg(long, value_name = "FILE|PROFILE", default_value = FORENSIC)]
     policy: String,
@@ -60,7 +72,17 @@ struct KindOf {
     judge: fn(&Input) -> Result<Report>,
 }
 
-const KINDS: &[KindOf] = &[KindOf { tee: "snp", detect: snp::detect, judge: snp::judge }];
+/// Those with a mark of their own before the one that is known by its length alone.
+const KINDS: &[KindOf] = &[
+    KindOf { tee: "nitro", detect: nitro::detect_enclave, judge: nitro::judge_enclave },
+    KindOf { tee: "nitrotpm", detect: nitro::detect_tpm, judge: nitro::judge_tpm },
+    KindOf { tee: "cca", detect: cca::detect, judge: cca::judge },
+    KindOf { tee: "psa", detect: psa::detect, judge: psa::judge },
+    KindOf { tee: "android-key", detect: android::detect, judge: android::judge },
+    KindOf { tee: "snp", detect: snp::detect, judge: snp::judge },
+    KindOf { tee: "nvidia", detect: nvidia::detect, judge: nvidia::judge },
+    KindOf { tee: "nvidia-rim", detect: nvidia::detect_rim, judge: nvidia::judge_rim },
+];
 
 /// Verifies and prints; the exit status says how it went.
 pub fn run(args: &VerifyArgs) -> ExitCode {

@@ -168,7 +168,7 @@ impl Binder {
     /// For a 64-byte field (REPORT_DATA, realm challenge): the SHA-384, then sixteen zero bytes.
     #[must_use]
     pub fn fill64(&self) -> ReportData {
-        report_data(&self.digest())
+        fill64(&self.digest())
     }
 
     /// For a 32-byte field and for TPM `extraData`: SHA-256 of the encoding.
@@ -200,9 +200,15 @@ impl MonitorBinding {
     /// First item of the encoding.
     pub const LABEL: &str = "casemate/monitor-binding";
 
-    /// What the hardware report carries: SHA-384 of the encoding, then sixteen zero bytes.
+    /// What the hardware report carries: the digest, then sixteen zero bytes.
     #[must_use]
     pub fn fill64(&self) -> ReportData {
+        fill64(&self.digest())
+    }
+
+    /// SHA-384 of the encoding: what composite evidence derives its members' nonces from.
+    #[must_use]
+    pub fn digest(&self) -> BinderDigest {
         let bytes = |b: &[u8]| Value::Bytes(b.to_vec());
         let coded = cbor::encode(&Value::Array(vec![
             Self::LABEL.into(),
@@ -211,7 +217,7 @@ impl MonitorBinding {
             bytes(self.statement_key.as_bytes()),
             bytes(self.nonce.as_bytes()),
         ]));
-        report_data(&BinderDigest::new(sha384(&coded)))
+        BinderDigest::new(sha384(&coded))
     }
 }
 
@@ -244,7 +250,8 @@ impl ProgramClaim {
     }
 }
 
-fn report_data(digest: &BinderDigest) -> ReportData {
+/// A binder's digest in a field of 64 bytes.
+pub(crate) fn fill64(digest: &BinderDigest) -> ReportData {
     let mut out = [0; 64];
     let (head, _) = out.split_at_mut(BinderDigest::LEN);
     head.copy_from_slice(digest.as_bytes());

@@ -3,7 +3,10 @@
 //! Reading is strict: the bytes must be exactly what [`encode`] would write for the value they hold,
 //! so trailing bytes, duplicate or unordered map keys, indefinite lengths and long-form integers are
 //! refused by one comparison. Floats and tags have no place in our own formats and are refused too.
-//! Vendor formats (Nitro, CCA) are looser and have their own readers.
+//! Vendor formats (Nitro, CCA, PSA) are looser and have their own reader, [`vendor`].
+
+pub mod members;
+pub mod vendor;
 
 use ciborium::Value;
 use thiserror::Error;
@@ -81,7 +84,7 @@ fn foreign(value: &Value) -> bool {
     }
 }
 
-fn head(major: u8, n: u64, out: &mut Vec<u8>) {
+pub(crate) fn head(major: u8, n: u64, out: &mut Vec<u8>) {
     let major = major << 5;
     if let Ok(n) = u8::try_from(n) {
         if n < 24 {

@@ -1,7 +1,11 @@
 //! COSE_Sign1 (RFC 9052) with Ed25519 (RFC 9864, algorithm -19), the one signature form of our own objects.
 //!
 //! The label of the object is the external AAD, so that a signature made for one purpose never verifies
-//! for another. Vendor COSE (Nitro, CCA) is looser and has its own readers.
+//! for another. Vendor COSE (Nitro, CCA, PSA) is looser and has its own reader, [`vendor`].
+
+pub mod anchor;
+pub mod key;
+pub mod vendor;
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use ciborium::Value;

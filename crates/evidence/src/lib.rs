@@ -10,18 +10,26 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
 
+pub mod android;
 pub mod appraise;
 pub mod authentic;
 pub mod binder;
 pub mod bytes;
 pub mod cbor;
+pub mod cca;
+pub mod cmw;
+pub mod composite;
 pub mod controls;
 pub mod cose;
 pub mod ear;
 pub mod hardware;
 pub mod json;
+mod knob;
 pub mod layered;
+pub mod nitro;
+pub mod nvidia;
 pub mod profile;
+pub mod psa;
 pub mod snp;
 pub mod software;
 pub mod statement;

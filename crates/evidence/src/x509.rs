@@ -3,13 +3,19 @@
 //! No algorithm is read from a certificate and followed: the caller says which schemes its vendor uses.
 
 pub mod crl;
+pub mod ocsp;
 pub mod path;
+pub mod usage;
+
+use std::sync::OnceLock;
 
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode};
 use thiserror::Error;
+use x509_cert::ext::Extensions;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, KeyUsages};
+use x509_cert::name::Name;
 
 use crate::time::{Time, Window};
 
@@ -90,6 +96,15 @@ impl Scheme {
     }
 }
 
+/// What a certificate's key may be for (RFC 5280 section 4.2.1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// Signing what is neither a certificate nor a revocation list.
+    DigitalSignature,
+    /// Signing certificates.
+    CertificateSign,
+}
+
 /// A certificate as it stands; trusted only once somebody checked who signed it.
 #[derive(Clone, Debug)]
 pub struct Certificate {
@@ -102,12 +117,20 @@ pub struct Certificate {
     serial: Vec<u8>,
     subject: Vec<u8>,
     issuer: Vec<u8>,
-    subject_text: String,
-    issuer_text: String,
+    subject_text: OnceLock<String>,
+    issuer_text: OnceLock<String>,
     subject_cn: String,
     window: Window,
     extensions: Vec<(String, bool, Vec<u8>)>,
 }
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+}
+
+impl Eq for Certificate {}
 
 impl Certificate {
     /// Takes one apart.
@@ -124,6 +147,10 @@ impl Certificate {
                 .map_err(form)?;
         let tbs = cert.tbs_certificate();
         let spki = tbs.subject_public_key_info();
+        // RFC 5280 section 4.1.1.2: what nobody signed must repeat what was signed; section 4.2: no extension twice.
+        if cert.signature_algorithm() != tbs.signature() || twice(tbs.extensions()) {
+            return Err(X509Error::Form);
+        }
         let extensions = tbs.extensions().into_iter().flatten();
         Ok(Self {
             der: der.to_vec(),
@@ -135,8 +162,8 @@ impl Certificate {
             serial: tbs.serial_number().as_bytes().to_vec(),
             subject: tbs.subject().to_der().map_err(form)?,
             issuer: tbs.issuer().to_der().map_err(form)?,
-            subject_text: tbs.subject().to_string(),
-            issuer_text: tbs.issuer().to_string(),
+            subject_text: OnceLock::new(),
+            issuer_text: OnceLock::new(),
             subject_cn: common_name(tbs.subject()).unwrap_or_default(),
             window: Window {
                 not_before: time(&tbs.validity().not_before),
@@ -163,13 +190,13 @@ impl Certificate {
     /// The subject as RFC 4514 writes it; for people.
     #[must_use]
     pub fn subject_text(&self) -> &str {
-        &self.subject_text
+        self.subject_text.get_or_init(|| text(&self.subject))
     }
 
     /// The issuer as RFC 4514 writes it; for people.
     #[must_use]
     pub fn issuer_text(&self) -> &str {
-        &self.issuer_text
+        self.issuer_text.get_or_init(|| text(&self.issuer))
     }
 
     /// The subject, DER: what an issuer's name is compared with.
@@ -229,6 +256,18 @@ impl Certificate {
             && usage.is_none_or(|u| u.is_ok_and(|u| u.0.contains(KeyUsages::KeyCertSign)))
     }
 
+    /// True if it states key usages and that one is among them.
+    #[must_use]
+    pub fn has_usage(&self, usage: Usage) -> bool {
+        let usages = self.extension(KEY_USAGE).and_then(|der| KeyUsage::from_der(der).ok());
+        usages.is_some_and(|u| {
+            u.0.contains(match usage {
+                Usage::DigitalSignature => KeyUsages::DigitalSignature,
+                Usage::CertificateSign => KeyUsages::KeyCertSign,
+            })
+        })
+    }
+
     /// How many certificates may stand between it and a leaf, where it says so.
     #[must_use]
     pub fn path_len(&self) -> Option<u8> {
@@ -247,7 +286,18 @@ impl Certificate {
     }
 }
 
-fn common_name(name: &x509_cert::name::Name) -> Option<String> {
+/// A name in words, made when somebody reads it: it costs more than taking the rest of a certificate apart.
+fn text(name: &[u8]) -> String {
+    Name::from_der(name).map(|n| n.to_string()).unwrap_or_default()
+}
+
+fn twice(extensions: Option<&Extensions>) -> bool {
+    let mut all = extensions.into_iter().flatten().map(|e| e.extn_id).collect::<Vec<_>>();
+    all.sort_unstable();
+    all.iter().zip(all.iter().skip(1)).any(|(a, b)| a == b)
+}
+
+fn common_name(name: &Name) -> Option<String> {
     let attribute = name.iter().find(|a| a.oid == COMMON_NAME)?;
     core::str::from_utf8(attribute.value.value()).ok().map(str::to_owned)
 }
@@ -264,7 +314,7 @@ fn signed_part(der: &[u8]) -> Option<&[u8]> {
 }
 
 /// Length of a DER element with its header, and its content.
-fn element(der: &[u8]) -> Option<(usize, &[u8])> {
+pub(crate) fn element(der: &[u8]) -> Option<(usize, &[u8])> {
     let (header, len) = match *der.get(1..)? {
         [n, ..] if n < 0x80 => (2, usize::from(n)),
         [0x81, n, ..] => (3, usize::from(n)),

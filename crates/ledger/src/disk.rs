@@ -12,7 +12,7 @@ use evidence::controls::holds;
 use thiserror::Error;
 
 use crate::note::{Checkpoint, NoteError, Signer, Verifier};
-use crate::tree::{self, Edge, Hash};
+use crate::tree::{self, Hash, Tree};
 
 /// Longest entry (C2SP tlog-tiles).
 pub const ENTRY_MAX: usize = 65_535;
@@ -62,8 +62,9 @@ pub struct Log {
     dir: PathBuf,
     entries: fs::File,
     signer: Signer,
-    leaves: Vec<Hash>,
-    edge: Edge,
+    tree: Tree,
+    /// Entries of the bundle that is not full yet.
+    recent: Vec<Vec<u8>>,
     checkpoint: String,
 }
 
@@ -116,17 +117,23 @@ impl Log {
             // The torn end of an append that was never acknowledged.
             entries.set_len(count(len)).map_err(disk(&path))?;
         }
-        let leaves = whole.iter().map(|e| tree::leaf(e)).collect::<Vec<_>>();
-        let mut edge = Edge::default();
-        leaves.iter().for_each(|l| edge.push(*l));
+        let mut tree = Tree::default();
+        whole.iter().for_each(|e| tree.push(tree::leaf(e)));
+        let recent = whole.chunks(TILE).last().filter(|c| c.len() < TILE).unwrap_or_default();
+        let recent = recent.iter().map(|e| e.to_vec()).collect();
         let mut log =
-            Self { dir: dir.to_owned(), entries, signer, leaves, edge, checkpoint: String::new() };
+            Self { dir: dir.to_owned(), entries, signer, tree, recent, checkpoint: String::new() };
         let path = dir.join("checkpoint");
         match fs::read_to_string(&path) {
-            Ok(note) => verify_beginning(&log.leaves, &log.signer.verifier().verify(&note)?)?,
+            Ok(note) => verify_beginning(&log.tree, &log.signer.verifier().verify(&note)?)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(disk(&path)(e)),
         }
+        // Tiles that a crash kept from being written.
+        for (n, bundle) in whole.chunks_exact(TILE).enumerate() {
+            log.write_tile("entries", n, TILE, &bundled(bundle))?;
+        }
+        log.write_hash_tiles(0)?;
         whole.into_iter().for_each(visit);
         log.publish()?;
         Ok(log)
@@ -150,19 +157,24 @@ impl Log {
             let _ = self.entries.set_len(before);
             return Err(disk(&path)(e));
         }
-        let first = count(self.leaves.len());
+        let before = self.tree.len();
         for entry in batch {
-            let leaf = tree::leaf(entry);
-            self.leaves.push(leaf);
-            self.edge.push(leaf);
+            self.tree.push(tree::leaf(entry));
+            self.recent.push(entry.to_vec());
+            if self.recent.len() == TILE {
+                let (n, full) = (self.tree.len() / TILE, std::mem::take(&mut self.recent));
+                self.write_tile("entries", n.saturating_sub(1), TILE, &bundled(&full))?;
+            }
         }
+        self.write_hash_tiles(before)?;
         self.publish()?;
-        Ok(first)
+        Ok(count(before))
     }
 
-    /// Signs and writes the checkpoint and the tiles it covers.
+    /// Signs and writes the checkpoint.
     fn publish(&mut self) -> Result<(), LogError> {
-        let checkpoint = Checkpoint { size: count(self.leaves.len()), root: self.edge.root() };
+        let root = self.tree.root(self.tree.len()).ok_or(LogError::Changed)?;
+        let checkpoint = Checkpoint { size: count(self.tree.len()), root };
         self.checkpoint = self.signer.sign(&checkpoint).ok_or(LogError::Signer)?;
         let path = self.dir.join("checkpoint");
         replace(&path, self.checkpoint.as_bytes()).map_err(disk(&path))
@@ -177,45 +189,49 @@ impl Log {
     /// Entries so far.
     #[must_use]
     pub fn size(&self) -> u64 {
-        count(self.leaves.len())
+        count(self.tree.len())
     }
 
-    /// Path of entry `index` to the newest root.
+    /// Path of entry `index` to the newest root; none if there is no such entry.
     #[must_use]
-    pub fn inclusion(&self, index: u64) -> Vec<Hash> {
-        tree::inclusion(&self.leaves, usize::try_from(index).unwrap_or(usize::MAX))
+    pub fn inclusion(&self, index: u64) -> Option<Vec<Hash>> {
+        self.tree.inclusion(usize::try_from(index).ok()?, self.tree.len())
     }
 
-    /// Proof that the first `old` entries are a beginning of the newest tree.
+    /// Proof that the first `old` entries are a beginning of the newest tree; none if there never were as many.
     #[must_use]
-    pub fn consistency(&self, old: u64) -> Vec<Hash> {
-        tree::consistency(&self.leaves, usize::try_from(old).unwrap_or(usize::MAX))
+    pub fn consistency(&self, old: u64) -> Option<Vec<Hash>> {
+        self.tree.consistency(usize::try_from(old).ok()?, self.tree.len())
     }
 
-    /// Writes every tile and bundle that `tlog-tiles` readers ask for, full ones and the partial ones of the newest size.
-    ///
-    /// # Errors
-    /// [`LogError::Disk`].
-    pub fn write_tiles(&self) -> Result<(), LogError> {
-        let path = self.dir.join("entries");
-        let bytes = fs::read(&path).map_err(disk(&path))?;
-        let (entries, _) = split(&bytes);
-        let bundle = |chunk: &[&[u8]]| {
-            chunk
-                .iter()
-                .flat_map(|e| [&u16::try_from(e.len()).unwrap_or(0).to_be_bytes()[..], e].concat())
-                .collect::<Vec<_>>()
+    /// A tile or bundle as `tlog-tiles` readers ask for it, `0/x001/234`, `entries/000.p/17`; none if there is none like it.
+    #[must_use]
+    pub fn tile(&self, path: &str) -> Option<Vec<u8>> {
+        let (level, n, width) = parse_tile(path)?;
+        let from = n.checked_mul(TILE)?;
+        let to = from.checked_add(width)?;
+        let Some(level) = level else {
+            let full = self.tree.len() / TILE;
+            return match (n.cmp(&full), width) {
+                (core::cmp::Ordering::Less, TILE) => {
+                    fs::read(self.dir.join(format!("tile/{path}"))).ok()
+                }
+                (core::cmp::Ordering::Equal, _) => self.recent.get(..width).map(bundled),
+                _ => None,
+            };
         };
-        for (n, chunk) in entries.chunks(TILE).enumerate() {
-            self.write_tile("entries", n, chunk.len(), &bundle(chunk))?;
-        }
-        let mut level = self.leaves.clone();
+        Some(self.tree.level(level.checked_mul(8)?).get(from..to)?.concat())
+    }
+
+    /// Writes the full tiles that appending made since there were `before` entries.
+    fn write_hash_tiles(&self, before: usize) -> Result<(), LogError> {
         for l in 0_u32.. {
-            for (n, chunk) in level.chunks(TILE).enumerate() {
-                self.write_tile(&l.to_string(), n, chunk.len(), &chunk.concat())?;
+            let level = self.tree.level(usize::try_from(l.saturating_mul(8)).unwrap_or(usize::MAX));
+            let done = before.checked_shr(l.saturating_mul(8)).unwrap_or(0) / TILE;
+            for (n, tile) in level.chunks_exact(TILE).enumerate().skip(done) {
+                self.write_tile(&l.to_string(), n, TILE, &tile.concat())?;
             }
-            level = level.chunks_exact(TILE).map(tree::root).collect();
-            if level.is_empty() {
+            if level.len() < TILE {
                 break;
             }
         }
@@ -239,6 +255,12 @@ impl Log {
     }
 }
 
+/// Entries as a bundle has them.
+fn bundled<E: AsRef<[u8]>>(entries: &[E]) -> Vec<u8> {
+    let len = |e: &[u8]| u16::try_from(e.len()).unwrap_or(u16::MAX).to_be_bytes();
+    entries.iter().flat_map(|e| [&len(e.as_ref())[..], e.as_ref()].concat()).collect()
+}
+
 /// Path of a tile or bundle: `tile/L/x001/234` with `.p/W` for partial ones.
 fn tile_path(level: &str, n: usize, width: usize) -> String {
     let mut name = format!("{:03}", n % 1000);
@@ -254,13 +276,33 @@ fn tile_path(level: &str, n: usize, width: usize) -> String {
     }
 }
 
-fn verify_beginning(leaves: &[Hash], checkpoint: &Checkpoint) -> Result<(), LogError> {
-    let got = count(leaves.len());
-    let counted = usize::try_from(checkpoint.size).ok().and_then(|n| leaves.get(..n));
-    let Some(counted) = counted else {
+/// Level (none for bundles of entries), number and width of a tile, in the one spelling [`tile_path`] gives it.
+fn parse_tile(path: &str) -> Option<(Option<usize>, usize, usize)> {
+    if path.len() > 64 {
+        return None;
+    }
+    let (level, name) = path.split_once('/')?;
+    let (name, width) = match name.split_once(".p/") {
+        Some((name, width)) => (name, width.parse().ok().filter(|w| (1..TILE).contains(w))?),
+        None => (name, TILE),
+    };
+    let mut n = 0_usize;
+    for part in name.split('/') {
+        let digits = part.strip_prefix('x').unwrap_or(part);
+        n = n.checked_mul(1000)?.checked_add(digits.parse().ok()?)?;
+    }
+    let number =
+        if level == "entries" { None } else { Some(level.parse().ok().filter(|l| *l < 8)?) };
+    (format!("tile/{path}") == tile_path(level, n, width)).then_some((number, n, width))
+}
+
+fn verify_beginning(tree: &Tree, checkpoint: &Checkpoint) -> Result<(), LogError> {
+    let got = count(tree.len());
+    let root = usize::try_from(checkpoint.size).ok().and_then(|n| tree.root(n));
+    let Some(root) = root else {
         return Err(LogError::Shorter { expected: checkpoint.size, got });
     };
-    if !holds("log_root", tree::root(counted) == checkpoint.root) {
+    if !holds("log_root", root == checkpoint.root) {
         return Err(LogError::Changed);
     }
     Ok(())
@@ -276,8 +318,9 @@ pub fn audit(dir: &Path, verifier: &Verifier) -> Result<Vec<Vec<u8>>, LogError> 
     let note = fs::read_to_string(&note).map_err(disk(&note))?;
     let checkpoint = verifier.verify(&note)?;
     let (all, _) = split(&bytes);
-    let leaves = all.iter().map(|e| tree::leaf(e)).collect::<Vec<_>>();
-    verify_beginning(&leaves, &checkpoint)?;
+    let mut tree = Tree::default();
+    all.iter().for_each(|e| tree.push(tree::leaf(e)));
+    verify_beginning(&tree, &checkpoint)?;
     let counted = usize::try_from(checkpoint.size).unwrap_or(usize::MAX);
     Ok(all.into_iter().take(counted).map(<[u8]>::to_vec).collect())
 }

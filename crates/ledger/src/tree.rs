@@ -152,36 +152,113 @@ pub fn is_consistent(old: (u64, Hash), new: (u64, Hash), proof: &[Hash]) -> bool
     last == 0 && from_old == old_root && from_new == new_root
 }
 
-/// The right edge of a growing tree: enough to know its root after every leaf without the leaves.
+/// A growing tree with the hash of every whole subtree: roots and proofs of any size cost a few hashes, not all of them.
 #[derive(Clone, Debug, Default)]
-pub struct Edge {
-    size: u64,
-    subtrees: Vec<Hash>,
+pub struct Tree {
+    /// Level k holds the roots of the whole subtrees of 2^k leaves, from the left.
+    levels: Vec<Vec<Hash>>,
 }
 
-impl Edge {
+impl Tree {
     /// Adds a leaf.
     pub fn push(&mut self, leaf: Hash) {
-        let (mut hash, mut size) = (leaf, self.size);
-        while size & 1 == 1 {
-            if let Some(left) = self.subtrees.pop() {
-                hash = node(&left, &hash);
+        let mut hash = leaf;
+        for level in 0.. {
+            if self.levels.len() <= level {
+                self.levels.push(Vec::new());
             }
-            size >>= 1;
+            let Some(row) = self.levels.get_mut(level) else { return };
+            row.push(hash);
+            let [.., left, right] = row.as_slice() else { return };
+            if row.len() & 1 == 1 {
+                return;
+            }
+            hash = node(left, right);
         }
-        self.subtrees.push(hash);
-        self.size = self.size.saturating_add(1);
     }
 
-    /// The root of what was added.
+    /// Leaves so far.
     #[must_use]
-    pub fn root(&self) -> Hash {
-        self.subtrees
-            .iter()
-            .rev()
-            .copied()
-            .reduce(|right, left| node(&left, &right))
-            .unwrap_or_else(|| root(&[]))
+    pub fn len(&self) -> usize {
+        self.levels.first().map_or(0, Vec::len)
+    }
+
+    /// True before the first leaf.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The roots of the whole subtrees of 2^`level` leaves: what tiles are cut from.
+    #[must_use]
+    pub fn level(&self, level: usize) -> &[Hash] {
+        self.levels.get(level).map_or(&[], Vec::as_slice)
+    }
+
+    /// The root over the first `size` leaves; none if there are fewer.
+    #[must_use]
+    pub fn root(&self, size: usize) -> Option<Hash> {
+        if size == 0 { Some(root(&[])) } else { self.range(0, size) }
+    }
+
+    /// The root over `len` leaves from `start`, as it stands in a tree: `start` is a multiple of the power of two below `len`.
+    fn range(&self, start: usize, len: usize) -> Option<Hash> {
+        if len.is_power_of_two() {
+            let level = usize::try_from(len.checked_ilog2()?).ok()?;
+            return self.levels.get(level)?.get(start.checked_div(len)?).copied();
+        }
+        let left = split(len);
+        let right = self.range(start.checked_add(left)?, len.checked_sub(left)?)?;
+        Some(node(&self.range(start, left)?, &right))
+    }
+
+    /// Path from leaf `index` to the root over the first `size` leaves.
+    #[must_use]
+    pub fn inclusion(&self, index: usize, size: usize) -> Option<Vec<Hash>> {
+        (index < size && size <= self.len()).then_some(())?;
+        let (mut path, mut start, mut len) = (Vec::new(), 0_usize, size);
+        // From the root down; the path is read from the leaf up.
+        while len > 1 {
+            let left = split(len);
+            let middle = start.checked_add(left)?;
+            let right = len.checked_sub(left)?;
+            if index < middle {
+                path.push(self.range(middle, right)?);
+                len = left;
+            } else {
+                path.push(self.range(start, left)?);
+                (start, len) = (middle, right);
+            }
+        }
+        path.reverse();
+        Some(path)
+    }
+
+    /// Proof that the tree of the first `old` leaves is a beginning of that of the first `size`.
+    #[must_use]
+    pub fn consistency(&self, old: usize, size: usize) -> Option<Vec<Hash>> {
+        (old <= size && size <= self.len()).then_some(())?;
+        if old == 0 || old == size {
+            return Some(Vec::new());
+        }
+        let (mut path, mut start, mut len, mut rest) = (Vec::new(), 0_usize, size, old);
+        while rest != len {
+            let left = split(len);
+            let middle = start.checked_add(left)?;
+            let right = len.checked_sub(left)?;
+            if rest <= left {
+                path.push(self.range(middle, right)?);
+                len = left;
+            } else {
+                path.push(self.range(start, left)?);
+                (start, len, rest) = (middle, right, rest.checked_sub(left)?);
+            }
+        }
+        if start > 0 {
+            path.push(self.range(start, len)?);
+        }
+        path.reverse();
+        Some(path)
     }
 }
 
@@ -211,11 +288,30 @@ mod tests {
     }
 
     #[test]
-    fn the_edge_knows_every_root() {
-        let mut edge = Edge::default();
-        for n in 0..200 {
-            assert_eq!(edge.root(), root(&leaves(n)), "{n}");
-            edge.push(leaf(&n.to_be_bytes()));
+    fn a_growing_tree_answers_as_hashing_everything_again_does() {
+        let (all, mut tree) = (leaves(70), Tree::default());
+        assert!(tree.is_empty());
+        for n in 0..=70 {
+            assert_eq!(tree.len(), n);
+            for size in 0..=n {
+                assert_eq!(tree.root(size), Some(root(&all[..size])), "{size} of {n}");
+                for index in 0..size {
+                    assert_eq!(tree.inclusion(index, size), Some(inclusion(&all[..size], index)));
+                    assert_eq!(
+                        tree.consistency(index, size),
+                        Some(consistency(&all[..size], index)),
+                        "{index} in {size}"
+                    );
+                }
+            }
+            assert_eq!(
+                (tree.root(n + 1), tree.inclusion(n, n), tree.inclusion(0, n + 1)),
+                (None, None, None)
+            );
+            assert_eq!((tree.consistency(n + 1, n), tree.consistency(n, n + 1)), (None, None));
+            if let Some(leaf) = all.get(n) {
+                tree.push(*leaf);
+            }
         }
     }
 

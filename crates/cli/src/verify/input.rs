@@ -32,6 +32,10 @@ pub(super) struct Input {
     pub(super) roots: Vec<Vec<u8>>,
     /// Certificates given by `--endorsement`, DER.
     pub(super) endorsements: Vec<Vec<u8>>,
+    /// Reference manifests given by `--rim`, as they are.
+    pub(super) rims: Vec<Vec<u8>>,
+    /// OCSP responses given by `--ocsp`, as they are.
+    pub(super) ocsp: Vec<Vec<u8>>,
     /// The single file, where no folder was given.
     file: Option<Vec<u8>>,
     dir: PathBuf,
@@ -52,6 +56,8 @@ impl Input {
             profile: args.policy.clone(),
             roots: bytes(&args.root)?,
             endorsements: Vec::new(),
+            rims: bytes(&args.rim)?,
+            ocsp: bytes(&args.ocsp)?,
             file: None,
             dir: PathBuf::new(),
             case: Value::Null,

@@ -80,6 +80,18 @@ impl Report {
         });
     }
 
+    /// The same where the relying party may not have said: a profile that admits something demands that it does.
+    pub(super) fn ask_nonce(&mut self, field: &str, wanted: Option<&[u8]>, seen: &[u8]) {
+        match wanted {
+            Some(wanted) => self.check_nonce(field, wanted, seen),
+            None if self.profile.id == FORENSIC => {}
+            None => self.checks.push(Check::failed(
+                "nonce",
+                format!("this profile takes evidence only for what was asked for; pass the {field} with --nonce"),
+            )),
+        }
+    }
+
     /// The first check that did not hold.
     fn failure(&self) -> Option<String> {
         let failed = self.checks.iter().find(|c| c.outcome == Outcome::Failed)?;

@@ -16,3 +16,5 @@ mod sdk;
 mod stage;
 mod tour;
 mod verify;
+mod verify_cose;
+mod verify_nvidia;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::stage::Stage;
 
-fn corpus() -> Option<PathBuf> {
+pub fn corpus() -> Option<PathBuf> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/evidence");
     let path = PathBuf::from(option_env("CASEMATE_EVIDENCE").unwrap_or_else(|| default.to_owned()));
     if path.is_dir() {

@@ -132,8 +132,12 @@ pub fn order_path(
             return Err(PathError::TooLong(path.len()));
         }
         let named = others.iter().filter(|o| o.subject() == top.issuer()).collect::<Vec<_>>();
-        // Vendors reuse names with other keys: the signature picks. If none fits, the first one shows what is wrong.
-        let signer = named.iter().find(|o| top.is_signed_by(o, schemes)).or(named.first());
+        // Vendors reuse names with other keys: then the signature picks. If none fits, the first one shows what is wrong;
+        // every link is verified later in any case.
+        let signer = match named.as_slice() {
+            [only] => Some(only),
+            several => several.iter().find(|o| top.is_signed_by(o, schemes)).or(several.first()),
+        };
         let Some(next) = signer else {
             return Err(PathError::MissingIssuer(top.subject_text().to_owned()));
         };

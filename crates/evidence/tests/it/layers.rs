@@ -32,7 +32,7 @@ fn sign(key: &Ed25519KeyPair, label: &str, payload: Vec<u8>) -> Vec<u8> {
     cose::assemble(payload, signature)
 }
 
-fn binding() -> MonitorBinding {
+pub fn binding() -> MonitorBinding {
     MonitorBinding {
         domain: DomainRoot::new([7; 32]),
         statement_key: public(&pair(3)),
@@ -70,7 +70,7 @@ fn roots() -> Vec<RootDigest> {
     vec![root_digest(&public(&pair(1)))]
 }
 
-fn good() -> Authentic<HardwareFacts> {
+pub fn good() -> Authentic<HardwareFacts> {
     software::verify(&evidence_of(&endorsement(), &report()), &roots(), NOW).unwrap()
 }
 

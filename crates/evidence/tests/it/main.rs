@@ -8,10 +8,27 @@
 )]
 
 mod amd_forge;
+mod android;
 mod binding;
+mod cca;
+mod cmw;
 mod corpus;
+mod cose_vendor;
 mod ear;
+mod folders;
 mod layers;
+mod mint;
+mod nitro;
+mod nitro_refusals;
+mod nvidia;
+mod nvidia_composite;
+mod nvidia_policy;
+mod nvidia_refusals;
+mod nvidia_rim;
+mod nvidia_silicon;
+mod pki;
+mod profiles;
+mod psa;
 mod snp;
 mod snp_chain;
 mod snp_profile;

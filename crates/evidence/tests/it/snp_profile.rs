@@ -276,9 +276,11 @@ fn a_profile_that_is_silent_about_a_kind_refuses_it_and_every_knob_has_words() {
     let silent = Profile::parse(text).unwrap().section::<Knobs>();
     assert!(matches!(silent, Err(ProfileError::Silent { kind: "snp", .. })));
     for name in Profile::shipped_names() {
-        let shipped = Profile::shipped(name).unwrap();
-        assert_eq!(shipped.id(), name);
-        let knobs = shipped.section::<Knobs>().unwrap();
+        assert_eq!(Profile::shipped(name).unwrap().id(), name);
+    }
+    let shipped = Profile::shipped_sections::<Knobs>();
+    assert_eq!(shipped.len(), 2);
+    for (_, knobs) in shipped {
         assert_eq!(knobs.words().len(), 19 + knobs.family.len());
     }
 }
