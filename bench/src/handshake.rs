@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use channel::DomainTrust;
 use channel::credential::Credential;
-use channel::handshake::{Endpoint, Epochs, Mode, PeerPolicy};
+use channel::handshake::{Endpoint, Mode, PeerPolicy};
+use channel::standing::{Nobody, Own, Present, Standing};
 use channel::keys::LeafKey;
 use channel::tls::{self, Identity};
 use evidence::{BinderKind, ContentDigest, Kind, SpkiDigest, Time, Window};
@@ -70,12 +71,18 @@ impl Peers {
         to: &str,
         mode: Mode,
     ) -> Endpoint<Monitor> {
-        Endpoint {
-            own: Some(own.1),
+        let present = Present {
             trust: Arc::clone(trust),
+            own: Some(Arc::new(Own::new(own.0.clone(), trust, now()).unwrap())),
+            policy: 1,
+            revocations: Arc::default(),
+        };
+        let kinds = vec![BinderKind::ChannelMonitor];
+        Endpoint {
+            standing: Standing::new(present, Nobody),
             source: Arc::new(own.2.clone()),
-            policy: PeerPolicy { mode, roles: vec![to.to_owned()], kinds: vec![BinderKind::ChannelMonitor] },
-            epochs: Epochs::default(),
+            policy: PeerPolicy { modes: vec![mode], roles: vec![to.to_owned()], kinds, require_pq: true },
+            port: None,
             clock: now,
         }
     }
@@ -87,17 +94,15 @@ impl Peers {
     }
 
     fn attested(&self, mode: Mode) -> impl AsyncFn() {
-        let trust = &self.fresh();
-        let c = tls::client(Arc::clone(trust), Some(self.client.0.clone()), tls::ALPN, now).unwrap();
-        let s = tls::server(Some(Arc::clone(trust)), self.server.0.clone(), tls::ALPN, now).unwrap();
+        // Each side has its own: what one has verified, the other has not.
         let (ce, se) = (
-            Self::endpoint(trust, &self.client, "api", mode),
-            Self::endpoint(trust, &self.server, "web", mode),
+            Self::endpoint(&self.fresh(), &self.client, "api", mode),
+            Self::endpoint(&self.fresh(), &self.server, "web", mode),
         );
         async move || {
             let (a, b) = pair().await;
-            let (a, b) = tokio::join!(ce.connect(Arc::clone(&c), a), se.accept(Arc::clone(&s), b));
-            let (mut a, mut b) = (a.unwrap().stream, b.unwrap().stream);
+            let (a, b) = tokio::join!(ce.connect(a), se.accept(b));
+            let (mut a, mut b) = (a.unwrap(), b.unwrap());
             ping(&mut a, &mut b).await;
         }
     }

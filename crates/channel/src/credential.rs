@@ -265,6 +265,15 @@ impl VerifiedCredential {
     pub fn spiffe_id(&self) -> &str {
         &self.spiffe_id
     }
+
+    /// When a new one is to be fetched: before half the life that is left, a little differently for everybody, as the
+    /// random byte says.
+    #[must_use]
+    pub fn renew_at(&self, now: Time, [jitter]: [u8; 1]) -> Time {
+        let life = self.window.not_after.unix().saturating_sub(now.unix()).max(2);
+        let part = life.saturating_mul(i64::from(jitter)).div_euclid(255 * 10);
+        now.plus_secs(life.div_euclid(2).saturating_sub(part).max(1))
+    }
 }
 
 /// SHA-256 of a certificate's SubjectPublicKeyInfo.

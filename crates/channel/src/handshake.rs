@@ -1,64 +1,59 @@
-//! The handshake above TLS: each side's platform signs the binder of this very connection before any application data.
-//! `docs/formats/channel.md` is its page.
+//! The handshake above TLS: each side's platform signs the binder of this very connection before any application data,
+//! and whoever has heard less of policy and revocations catches up. `docs/formats/channel.md` is its page.
 //!
 //! ```text
-//! client -> Hello{nonce_c, mode, epochs}                    with its TLS Finished
-//! server -> Hello{nonce_s, mode, epochs}, State{statement}  bound mode
-//! client -> State{statement}, then application data
+//! client -> Hello                                with its TLS Finished
+//! server -> Hello, News if the client lacks some, Statement
+//! client -> News if the server lacks some, Statement if bound; then data
 //! ```
-//! In credential mode the two Hello frames are all. A side takes the mode its own policy states; a peer cannot talk it down.
+//! In credential mode there are no messages: TLS is all. A side takes the modes its own policy states; a peer cannot
+//! talk it down.
+
+pub(crate) mod bound;
+pub(crate) mod hello;
+mod refusal;
 
 use std::future::Future;
-use std::io::Write;
+use std::io::{IoSlice, Write};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evidence::cbor::{self, CborError, Fields};
 use evidence::controls::holds;
-use evidence::statement::{self, Expected, Purpose, StatementRefusal};
-use evidence::{Binder, BinderKind, ContentDigest, End, Nonce, Side, Time};
+use evidence::{Binder, BinderKind, ContentDigest, Nonce, Side, Time};
 use platform::PlatformError;
 use rustls::pki_types::{CertificateDer, ServerName};
-use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use rustls::{ClientConfig, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use crate::credential::{self, CredentialRefusal, DomainTrust, VerifiedCredential};
-use crate::session::{SessionError, client_session, server_session};
+pub use self::bound::Unbound;
+use self::bound::{Keys, binder};
+pub use self::hello::Mode;
+use self::hello::{Hello, news, read_news};
+pub use self::refusal::HandshakeError;
+use crate::credential::{self, CredentialRefusal, VerifiedCredential};
+use crate::frame::{self, Kind};
+use crate::link::{Link, Nonces, READ_AHEAD};
+pub use crate::standing::Epochs;
+use crate::standing::{Own, Present, Standing};
+use crate::stream::{AttestedStream, Bound};
+use crate::tls::{self, Clients};
 
-/// Longest frame: a statement of full length fits.
-const FRAME_MAX: usize = statement::LEN_MAX + 1024;
 /// Longest handshake, TLS included.
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-const VERSION: u64 = 1;
-
-/// How much a side wants to know of its peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Both platforms sign the binder.
-    Bound,
-    /// The attested keys alone.
-    Credential,
-}
-
-impl Mode {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Bound => "bound",
-            Self::Credential => "credential",
-        }
-    }
-}
 
 /// What this side takes. There is no default: every field is a decision.
 #[derive(Clone, Debug)]
 pub struct PeerPolicy {
-    /// The mode.
-    pub mode: Mode,
+    /// The modes. A client proposes the first.
+    pub modes: Vec<Mode>,
     /// Roles it talks to.
     pub roles: Vec<String>,
     /// Kinds of binder it takes from the peer.
     pub kinds: Vec<BinderKind>,
+    /// Refuse key exchange that a quantum computer breaks.
+    pub require_pq: bool,
 }
 
 /// Where this side's statements come from.
@@ -70,268 +65,442 @@ pub trait StatementSource: Send + Sync {
     -> impl Future<Output = Result<Vec<u8>, PlatformError>> + Send;
 }
 
-/// What both sides have heard of policy and revocations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Epochs {
-    /// Version of the policy.
-    pub policy: u64,
-    /// Number of the newest revocation.
-    pub revocation: u64,
+/// The source of a side that no platform speaks for: an anonymous client's.
+#[derive(Clone, Copy, Debug)]
+pub struct NoPlatform;
+
+impl StatementSource for NoPlatform {
+    fn kind(&self) -> BinderKind {
+        BinderKind::ChannelProgram
+    }
+
+    async fn state(&self, _: &Binder) -> Result<Vec<u8>, PlatformError> {
+        Err(PlatformError::Refused(platform::Refused::NotGranted))
+    }
+}
+
+/// A statement in the making.
+pub(crate) type Stating = Pin<Box<dyn Future<Output = Result<Vec<u8>, PlatformError>> + Send>>;
+
+/// A [`StatementSource`] whose type nobody needs to know.
+pub(crate) trait Source: Send + Sync {
+    fn kind(&self) -> BinderKind;
+    fn state(self: Arc<Self>, binder: Binder) -> Stating;
+}
+
+impl<S: StatementSource + 'static> Source for S {
+    fn kind(&self) -> BinderKind {
+        StatementSource::kind(self)
+    }
+
+    fn state(self: Arc<Self>, binder: Binder) -> Stating {
+        Box::pin(async move { StatementSource::state(&*self, &binder).await })
+    }
 }
 
 /// One side of attested channels.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Endpoint<S> {
-    /// The domain.
-    pub trust: Arc<DomainTrust>,
-    /// SHA-256 of the SubjectPublicKeyInfo of the leaf this side shows.
-    pub own: Option<evidence::SpkiDigest>,
+    /// What it is and has heard.
+    pub standing: Standing,
     /// Statements.
     pub source: Arc<S>,
     /// What it takes.
     pub policy: PeerPolicy,
-    /// What it has heard.
-    pub epochs: Epochs,
+    /// The port of the server's program that is meant; none, where there is but one thing to reach. The host brings the
+    /// connection somewhere, and both ends see whether it is there.
+    pub port: Option<u16>,
     /// The time.
     pub clock: fn() -> Time,
 }
 
-/// Why a channel does not come about.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum HandshakeError {
-    /// TLS or the network.
-    #[error("TLS: {0}")]
-    Tls(#[from] std::io::Error),
-    /// It took too long.
-    #[error("handshake not finished within {} s; the peer is gone or stalls", HANDSHAKE_MAX.as_secs())]
-    TimedOut,
-    /// A frame that is none.
-    #[error("handshake frame: {0}")]
-    Frame(#[from] CborError),
-    /// The peer shows no credential that holds.
-    #[error("peer's credential: {0}")]
-    Credential(#[from] CredentialRefusal),
-    /// The peer is somebody else.
-    #[error("peer is {got}, expected {expected}; another program answers at this address")]
-    Role {
-        /// Roles this side talks to.
-        expected: String,
-        /// The peer's.
-        got: String,
-    },
-    /// A key that can be exported, where a platform must hold it.
-    #[error("peer's credential is exportable, good for credential mode only")]
-    Exportable,
-    /// The peer wants another mode.
-    #[error("peer offers mode {got}, this side takes {expected} only; change one side's policy")]
-    Mode {
-        /// This side's.
-        expected: &'static str,
-        /// The peer's.
-        got: String,
-    },
-    /// The peer's statement is not of this connection.
-    #[error("peer's statement: {0}")]
-    Statement(#[from] StatementRefusal),
-    /// The statement describes another program than the credential.
-    #[error(
-        "peer's statement and credential describe different programs; the credential was stolen or is stale"
-    )]
-    Program,
-    /// Own platform.
-    #[error("own statement: {0}")]
-    Platform(#[from] PlatformError),
-    /// The connection cannot be bound to.
-    #[error(transparent)]
-    Session(#[from] SessionError),
+/// An endpoint as the channel that came of it keeps it.
+#[derive(Clone)]
+pub(crate) struct Party {
+    pub(crate) standing: Standing,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) policy: PeerPolicy,
+    pub(crate) port: Option<u16>,
+    pub(crate) clock: fn() -> Time,
 }
 
-/// A channel whose two ends are who they must be.
-#[derive(Debug)]
-pub struct AttestedStream<T> {
-    /// Application data.
-    pub stream: TlsStream<T>,
-    peer: VerifiedCredential,
-    mode: Mode,
-    epochs: Epochs,
-}
-
-impl<T> AttestedStream<T> {
-    /// Who is at the other end.
-    #[must_use]
-    pub const fn peer(&self) -> &VerifiedCredential {
-        &self.peer
-    }
-
-    /// The mode it came about in.
-    #[must_use]
-    pub const fn mode(&self) -> Mode {
-        self.mode
-    }
-
-    /// What the peer has heard; whoever has heard less must catch up.
-    #[must_use]
-    pub const fn epochs(&self) -> Epochs {
-        self.epochs
-    }
-}
-
-struct Hello {
+/// What a side brought into a handshake.
+struct Brought {
+    side: Side,
+    own: Option<Arc<Own>>,
     nonce: Nonce,
-    mode: String,
     epochs: Epochs,
 }
 
-impl Hello {
-    fn encode(&self) -> ciborium::Value {
-        cbor::map(vec![
-            (1, VERSION.into()),
-            (2, ciborium::Value::Bytes(self.nonce.as_bytes().to_vec())),
-            (3, self.mode.as_str().into()),
-            (4, self.epochs.policy.into()),
-            (5, self.epochs.revocation.into()),
-        ])
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, CborError> {
-        let mut f = Fields::decode(bytes, FRAME_MAX)?;
-        f.version(VERSION)?;
-        let hello = Self {
-            nonce: f.named(2, "nonce", Nonce::from_slice)?,
-            mode: f.text(3, "mode")?,
-            epochs: Epochs {
-                policy: f.uint(4, "policy epoch")?,
-                revocation: f.uint(5, "revocation epoch")?,
-            },
-        };
-        f.finish()?;
-        Ok(hello)
-    }
+async fn in_time<T>(
+    handshake: impl Future<Output = Result<T, HandshakeError>>,
+) -> Result<T, HandshakeError> {
+    tokio::time::timeout(HANDSHAKE_MAX, handshake).await.map_err(|_| HandshakeError::TimedOut)?
 }
 
-/// A frame: length, then bytes. Written in one piece, for one record.
-fn framed(bytes: &[u8]) -> Result<Vec<u8>, HandshakeError> {
-    let len = u32::try_from(bytes.len())
-        .map_err(|_| CborError::TooLong { max: FRAME_MAX, got: bytes.len() })?;
-    Ok([&len.to_be_bytes(), bytes].concat())
-}
-
-async fn read_frame(from: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, HandshakeError> {
-    let len = usize::try_from(from.read_u32().await?).unwrap_or(usize::MAX);
-    if len > FRAME_MAX {
-        return Err(CborError::TooLong { max: FRAME_MAX, got: len }.into());
+impl<S: StatementSource + 'static> Endpoint<S> {
+    fn party(&self) -> Party {
+        Party {
+            standing: self.standing.clone(),
+            source: Arc::<S>::clone(&self.source),
+            policy: self.policy.clone(),
+            port: self.port,
+            clock: self.clock,
+        }
     }
-    let mut bytes = vec![0; len];
-    from.read_exact(&mut bytes).await?;
-    Ok(bytes)
-}
 
-impl<S: StatementSource> Endpoint<S> {
     /// Opens a channel over `io`.
     ///
     /// # Errors
     /// [`HandshakeError`].
-    pub async fn connect<T>(
+    pub async fn connect<T>(&self, io: T) -> Result<AttestedStream<T>, HandshakeError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let party = self.party();
+        let (mode, own) = party.proposes()?;
+        let shown = own.as_ref().map(|o| Arc::clone(o.certified()));
+        let config = tls::client_of(self.standing.now().trust, shown, alpn(mode), self.clock)
+            .map_err(std::io::Error::other)?;
+        in_time(party.connect(config, mode, own, io)).await
+    }
+
+    /// The same with TLS configured elsewhere; what was negotiated is checked all the same.
+    ///
+    /// # Errors
+    /// [`HandshakeError`].
+    pub async fn connect_with<T>(
         &self,
-        config: Arc<rustls::ClientConfig>,
+        config: Arc<ClientConfig>,
         io: T,
     ) -> Result<AttestedStream<T>, HandshakeError>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let name = ServerName::try_from("casemate.invalid").map_err(std::io::Error::other)?;
-        let nonce = platform::fresh_nonce()?;
-        let hello = framed(&self.hello(nonce))?;
-        let handshake = async {
-            // Leaves with the client's Finished: rustls holds it back until the server is who it must be.
-            let mut buffered = Ok(());
-            let early = |c: &mut rustls::ClientConnection| buffered = c.writer().write_all(&hello);
-            let tls = TlsConnector::from(config).connect_with(name, io, early).await?;
-            buffered?;
-            self.agree(TlsStream::Client(tls), Side::Client, nonce).await
-        };
-        tokio::time::timeout(HANDSHAKE_MAX, handshake)
-            .await
-            .map_err(|_| HandshakeError::TimedOut)?
+        let (mode, own) = self.party().proposes()?;
+        in_time(self.party().connect(config, mode, own, io)).await
     }
 
     /// Takes a channel over `io`.
     ///
     /// # Errors
     /// [`HandshakeError`].
-    pub async fn accept<T>(
+    pub async fn accept<T>(&self, io: T) -> Result<AttestedStream<T>, HandshakeError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let Present { trust, own, .. } = self.standing.now();
+        let own = own.ok_or(HandshakeError::NoCredential)?;
+        let modes = &self.policy.modes;
+        let clients = if modes.contains(&Mode::OneSided) {
+            Clients::May(trust)
+        } else {
+            Clients::Must(trust)
+        };
+        let alpn = modes.iter().find_map(|m| alpn(*m));
+        let config = tls::server_of(clients, Arc::clone(own.certified()), alpn, self.clock)
+            .map_err(std::io::Error::other)?;
+        in_time(self.party().accept(config, own, io)).await
+    }
+
+    /// The same with TLS configured elsewhere; what was negotiated is checked all the same.
+    ///
+    /// # Errors
+    /// [`HandshakeError`].
+    pub async fn accept_with<T>(
         &self,
-        config: Arc<rustls::ServerConfig>,
+        config: Arc<ServerConfig>,
         io: T,
     ) -> Result<AttestedStream<T>, HandshakeError>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let handshake = async {
-            let tls = TlsAcceptor::from(config).accept(io).await?;
-            self.agree(TlsStream::Server(tls), Side::Server, platform::fresh_nonce()?).await
+        let own = self.standing.now().own.ok_or(HandshakeError::NoCredential)?;
+        in_time(self.party().accept(config, own, io)).await
+    }
+}
+
+const fn alpn(mode: Mode) -> Option<&'static [u8]> {
+    if mode.is_framed() { Some(tls::ALPN) } else { None }
+}
+
+impl Party {
+    /// The mode a client proposes, and what it shows in it.
+    fn proposes(&self) -> Result<(Mode, Option<Arc<Own>>), HandshakeError> {
+        let mode = *self.policy.modes.first().ok_or(HandshakeError::NoMode)?;
+        let own = match mode {
+            Mode::OneSided => None,
+            Mode::Bound | Mode::Credential => {
+                Some(self.standing.now().own.ok_or(HandshakeError::NoCredential)?)
+            }
         };
-        tokio::time::timeout(HANDSHAKE_MAX, handshake)
-            .await
-            .map_err(|_| HandshakeError::TimedOut)?
+        Ok((mode, own))
     }
 
-    fn hello(&self, nonce: Nonce) -> Vec<u8> {
-        let mode = self.policy.mode.as_str().to_owned();
-        cbor::encode(&Hello { nonce, mode, epochs: self.epochs }.encode())
+    async fn connect<T>(
+        self,
+        config: Arc<ClientConfig>,
+        mode: Mode,
+        own: Option<Arc<Own>>,
+        io: T,
+    ) -> Result<AttestedStream<T>, HandshakeError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let (nonce, epochs) = (platform::fresh_nonce()?, self.standing.now().epochs());
+        // An anonymous client was admitted under no policy and does not say which.
+        let policy = own.as_ref().map_or(0, |_| epochs.policy);
+        let epochs = Epochs { policy, ..epochs };
+        let hello = Hello { nonce, mode, epochs, port: self.port }.encode();
+        let header = frame::header(Kind::Hello, hello.len()).map_err(std::io::Error::other)?;
+        let name = ServerName::try_from("casemate.invalid").map_err(std::io::Error::other)?;
+        // Leaves with the client's Finished: rustls holds it back until the server is who it must be.
+        let mut buffered = Ok(0);
+        let early = |c: &mut rustls::ClientConnection| {
+            if mode.is_framed() {
+                let parts = [IoSlice::new(&header), IoSlice::new(&hello)];
+                buffered = c.writer().write_vectored(&parts);
+            }
+        };
+        let io = BufReader::with_capacity(READ_AHEAD, io);
+        let tls = TlsConnector::from(config).connect_with(name, io, early).await?;
+        buffered?;
+        let brought = Brought { side: Side::Client, own, nonce, epochs };
+        self.agree(TlsStream::Client(tls), mode, brought).await
     }
 
-    /// 1. who the peer is, 2. hellos and mode, 3. this side's statement, 4. the peer's.
+    async fn accept<T>(
+        self,
+        config: Arc<ServerConfig>,
+        own: Arc<Own>,
+        io: T,
+    ) -> Result<AttestedStream<T>, HandshakeError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let io = BufReader::with_capacity(READ_AHEAD, io);
+        let tls = TlsStream::Server(TlsAcceptor::from(config).accept(io).await?);
+        // Without the protocol's name it can only be a stock peer; with it, the peer's Hello says which mode.
+        let modes = &self.policy.modes;
+        let stock = tls.get_ref().1.alpn_protocol().is_none() && modes.contains(&Mode::Credential);
+        let mode = match stock {
+            true => Mode::Credential,
+            false => *modes.iter().find(|m| m.is_framed()).ok_or(HandshakeError::NoMode)?,
+        };
+        let (nonce, epochs) = (platform::fresh_nonce()?, self.standing.now().epochs());
+        let brought = Brought { side: Side::Server, own: Some(own), nonce, epochs };
+        self.agree(tls, mode, brought).await
+    }
+
+    /// 1. what TLS agreed on, and whom a client has before it, 2. hellos, 3. whom a server has before it, 4. this side's
+    /// statement and the peer's, 5. news and what follows from it.
     async fn agree<T>(
-        &self,
-        mut tls: TlsStream<T>,
-        side: Side,
-        nonce: Nonce,
+        self,
+        tls: TlsStream<BufReader<T>>,
+        mode: Mode,
+        mut brought: Brought,
     ) -> Result<AttestedStream<T>, HandshakeError>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send,
     {
         // 1
-        let peer = self.peer(&tls)?;
+        tls::check_negotiated(tls.get_ref().1, alpn(mode), self.policy.require_pq)?;
+        let shown = tls.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+        let mut link = Link::new(tls, mode.is_framed());
+        let side = brought.side;
+        let known = match side == Side::Client || !mode.is_framed() {
+            true => Some(self.peer(&shown, mode)?),
+            false => None,
+        };
+        if !mode.is_framed() {
+            self.check_revoked(known.as_ref())?;
+            let bound = Bound { mode, side, own: brought.own, peer: known };
+            return Ok(AttestedStream::new(link, self, bound));
+        }
         // 2
-        let mode = self.policy.mode;
-        let theirs = Hello::decode(&read_frame(&mut tls).await?)?;
-        let mut answer =
-            if side == Side::Server { framed(&self.hello(nonce))? } else { Vec::new() };
-        if !holds("channel_mode", theirs.mode == mode.as_str()) {
-            tls.write_all(&answer).await?;
-            tls.flush().await?;
-            return Err(HandshakeError::Mode { expected: mode.as_str(), got: theirs.mode });
-        }
-        if mode == Mode::Bound {
-            let sides =
-                if side == Side::Client { (nonce, theirs.nonce) } else { (theirs.nonce, nonce) };
-            let mut binder = self.binder(&tls, side, &peer, sides)?;
-            binder.kind = self.source.kind();
-            // 3: the server speaks first, the client once it has heard.
-            let own = framed(&self.source.state(&binder).await?)?;
-            answer.extend_from_slice(&own);
+        let theirs = Hello::decode(&link.message(Kind::Hello).await?)?;
+        if let Err(refusal) = self.check_hello(&theirs) {
             if side == Side::Server {
-                tls.write_all(&answer).await?;
-                tls.flush().await?;
-                answer.clear();
+                // So that the client's own error says what this side takes.
+                let (nonce, epochs, port) = (brought.nonce, Epochs::default(), self.port);
+                link.put(Kind::Hello, &Hello { nonce, mode, epochs, port }.encode())?;
+                link.drain().await?;
             }
-            // 4
-            let statement = read_frame(&mut tls).await?;
-            self.check(&statement, &binder, &peer)?;
+            return Err(refusal);
         }
-        tls.write_all(&answer).await?;
-        tls.flush().await?;
-        Ok(AttestedStream { stream: tls, peer, mode, epochs: theirs.epochs })
+        let mode = theirs.mode;
+        // 3
+        let peer = match (side, mode) {
+            (Side::Client, _) => known,
+            (Side::Server, Mode::OneSided) => None,
+            (Side::Server, _) => Some(self.peer(&shown, mode)?),
+        };
+        // 4, 5
+        let nonces = Nonces::new(side, brought.nonce, theirs.nonce);
+        match side {
+            Side::Server => {
+                self.serve(&mut link, mode, &mut brought, &theirs, nonces, peer.as_ref()).await?
+            }
+            Side::Client => {
+                self.follow(&mut link, mode, &brought, &theirs, nonces, peer.as_ref()).await?
+            }
+        }
+        self.check_revoked(peer.as_ref())?;
+        let bound = Bound { mode, side, own: brought.own, peer };
+        Ok(AttestedStream::new(link, self, bound))
     }
 
-    fn peer<T>(&self, tls: &TlsStream<T>) -> Result<VerifiedCredential, HandshakeError> {
-        let shown = certificates(tls);
+    fn check_hello(&self, theirs: &Hello) -> Result<(), HandshakeError> {
+        if !holds("channel_mode", self.policy.modes.contains(&theirs.mode)) {
+            let modes = self.policy.modes.iter().map(|m| m.as_str());
+            let expected = modes.collect::<Vec<_>>().join(" or ");
+            return Err(HandshakeError::Mode { expected, got: theirs.mode.as_str() });
+        }
+        if !holds("channel_port", theirs.port == self.port) {
+            return Err(HandshakeError::Port { expected: self.port, got: theirs.port });
+        }
+        Ok(())
+    }
+
+    /// The server speaks first. It hears no news from a stranger and asks nobody on a stranger's word.
+    async fn serve<T>(
+        &self,
+        link: &mut Link<T>,
+        mode: Mode,
+        brought: &mut Brought,
+        theirs: &Hello,
+        nonces: Nonces,
+        peer: Option<&VerifiedCredential>,
+    ) -> Result<(), HandshakeError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        if peer.is_some() {
+            let policy = theirs.epochs.policy;
+            self.catch_up(Epochs { policy, revocation: 0 }).await?;
+            brought.epochs = self.standing.now().epochs();
+        }
+        let (nonce, epochs) = (brought.nonce, brought.epochs);
+        link.put(Kind::Hello, &Hello { nonce, mode, epochs, port: self.port }.encode())?;
+        self.tell(link, theirs.epochs, epochs)?;
+        let binder = self.binder(link, brought, nonces, peer)?;
+        let own = Arc::clone(&self.source).state(binder.clone()).await?;
+        link.put(Kind::Statement, &own)?;
+        link.drain().await?;
+        let Some(peer) = peer else { return Ok(()) };
+        let told = self.told(link, theirs.epochs, epochs).await?;
+        let statement = link.message(Kind::Statement).await?;
+        bound::check(&statement, &binder, peer.credential(), &self.policy.kinds)?;
+        self.hear(told, theirs.epochs, epochs).await
+    }
+
+    /// The client speaks once it has heard who the server is.
+    async fn follow<T>(
+        &self,
+        link: &mut Link<T>,
+        mode: Mode,
+        brought: &Brought,
+        theirs: &Hello,
+        nonces: Nonces,
+        peer: Option<&VerifiedCredential>,
+    ) -> Result<(), HandshakeError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let peer = peer.ok_or(CredentialRefusal::Count(0))?;
+        let told = self.told(link, theirs.epochs, brought.epochs).await?;
+        let binder = self.binder(link, brought, nonces, Some(peer))?;
+        let statement = link.message(Kind::Statement).await?;
+        bound::check(&statement, &binder, peer.credential(), &self.policy.kinds)?;
+        self.hear(told, theirs.epochs, brought.epochs).await?;
+        if mode == Mode::Bound {
+            self.catch_up(Epochs { revocation: 0, ..theirs.epochs }).await?;
+            self.tell(link, theirs.epochs, brought.epochs)?;
+            let own = Arc::clone(&self.source).state(binder).await?;
+            link.put(Kind::Statement, &own)?;
+        }
+        Ok(link.drain().await?)
+    }
+
+    fn binder<T>(
+        &self,
+        link: &Link<T>,
+        brought: &Brought,
+        nonces: Nonces,
+        peer: Option<&VerifiedCredential>,
+    ) -> Result<Binder, HandshakeError> {
+        let own = brought.own.as_ref().map(|o| o.spki());
+        let keys = Keys::new(brought.side, own, peer.map(VerifiedCredential::spki));
+        let session = link.session(&nonces)?;
+        let speaks = (self.source.kind(), brought.side);
+        let domain = self.standing.now().trust.root();
+        Ok(binder(speaks, domain, keys, nonces, session, ContentDigest::of(b"")))
+    }
+
+    /// What this side has heard and the peer has not, up to what this side's Hello said.
+    fn tell<T>(&self, link: &mut Link<T>, theirs: Epochs, own: Epochs) -> std::io::Result<()> {
+        if own.revocation > theirs.revocation {
+            let present = self.standing.now();
+            let news = news(&present.revocations, theirs.revocation, own.revocation);
+            link.put(Kind::News, &news)?;
+        }
+        Ok(())
+    }
+
+    async fn told<T>(
+        &self,
+        link: &mut Link<T>,
+        theirs: Epochs,
+        own: Epochs,
+    ) -> std::io::Result<Option<Vec<u8>>>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        if theirs.revocation <= own.revocation {
+            return Ok(None);
+        }
+        link.message(Kind::News).await.map(Some)
+    }
+
+    /// Takes what the peer told; looked at only now that the peer's platform has spoken for it. If that was not all, the
+    /// authority is asked.
+    async fn hear(
+        &self,
+        told: Option<Vec<u8>>,
+        theirs: Epochs,
+        own: Epochs,
+    ) -> Result<(), HandshakeError> {
+        let Some(told) = told else { return Ok(()) };
+        self.standing.hear(own.revocation.saturating_add(1), read_news(&told)?)?;
+        self.catch_up(Epochs { policy: 0, ..theirs }).await
+    }
+
+    async fn catch_up(&self, claimed: Epochs) -> Result<(), HandshakeError> {
+        let known = self.standing.catch_up(claimed).await;
+        if !holds("caught_up", known.reach(claimed)) {
+            return Err(HandshakeError::Behind { claimed, known });
+        }
+        Ok(())
+    }
+
+    fn check_revoked(&self, peer: Option<&VerifiedCredential>) -> Result<(), HandshakeError> {
+        let present = self.standing.now();
+        match peer.is_some_and(|p| present.revoked(p.credential())) {
+            true => Err(HandshakeError::Revoked),
+            false => Ok(()),
+        }
+    }
+
+    fn peer(
+        &self,
+        shown: &[CertificateDer<'_>],
+        mode: Mode,
+    ) -> Result<VerifiedCredential, HandshakeError> {
         // Checked in the TLS handshake too, by `tls::Credentials`; asked again here so that no caller's configuration
         // can leave it out.
         let leaf = shown.first().ok_or(CredentialRefusal::Count(0))?;
-        let peer = credential::verify(core::slice::from_ref(leaf), &self.trust, (self.clock)())?;
+        let trust = self.standing.now().trust;
+        let peer = credential::verify(core::slice::from_ref(leaf), &trust, (self.clock)())?;
         let role = peer.credential().role.as_str();
         if !holds("peer_role", self.policy.roles.iter().any(|r| r == role)) {
             return Err(HandshakeError::Role {
@@ -339,77 +508,9 @@ impl<S: StatementSource> Endpoint<S> {
                 got: role.to_owned(),
             });
         }
-        if self.policy.mode == Mode::Bound
-            && !holds("peer_exportable", !peer.credential().exportable)
-        {
+        if mode != Mode::Credential && !holds("peer_exportable", !peer.credential().exportable) {
             return Err(HandshakeError::Exportable);
         }
         Ok(peer)
     }
-
-    fn binder<T>(
-        &self,
-        tls: &TlsStream<T>,
-        side: Side,
-        peer: &VerifiedCredential,
-        nonces: (Nonce, Nonce),
-    ) -> Result<Binder, HandshakeError> {
-        let (client_nonce, server_nonce) = nonces;
-        let session = match tls {
-            TlsStream::Client(s) => client_session(s.get_ref().1, &client_nonce, &server_nonce)?,
-            TlsStream::Server(s) => server_session(s.get_ref().1, &client_nonce, &server_nonce)?,
-        };
-        let own = self.own;
-        let domain = Some(self.trust.root());
-        let end = |spki, nonce| End { domain, spki, nonce };
-        let (client, server) = match side {
-            Side::Client => (end(own, client_nonce), end(Some(peer.spki()), server_nonce)),
-            Side::Server => (end(Some(peer.spki()), client_nonce), end(own, server_nonce)),
-        };
-        Ok(Binder {
-            kind: BinderKind::ChannelMonitor,
-            side,
-            client,
-            server,
-            session,
-            claims: ContentDigest::of(b""),
-        })
-    }
-
-    fn check(
-        &self,
-        statement: &[u8],
-        own: &Binder,
-        peer: &VerifiedCredential,
-    ) -> Result<(), HandshakeError> {
-        let credential = peer.credential();
-        let mut last = None;
-        for kind in &self.policy.kinds {
-            let binder = Binder { kind: *kind, ..own.reflected() };
-            let expected = Expected {
-                purpose: Purpose::Binder(*kind),
-                domain: self.trust.root(),
-                binder: binder.digest(),
-            };
-            match statement::verify(statement, &credential.statement_key, &expected) {
-                Ok(s) => {
-                    let p = &s.program;
-                    let same = p.measurement == credential.measurement
-                        && p.isolation == credential.isolation
-                        && p.host == credential.host;
-                    return if holds("statement_program", same) {
-                        Ok(())
-                    } else {
-                        Err(HandshakeError::Program)
-                    };
-                }
-                Err(e) => last = Some(e),
-            }
-        }
-        Err(last.map_or(HandshakeError::Program, HandshakeError::Statement))
-    }
-}
-
-fn certificates<T>(tls: &TlsStream<T>) -> &[CertificateDer<'static>] {
-    tls.get_ref().1.peer_certificates().unwrap_or_default()
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use evidence::binder::EXPORTER_LABEL;
+use evidence::controls::holds;
 use evidence::{Exporter, Nonce, Session};
 use rustls::{ClientConnection, CommonState, ServerConnection};
 use thiserror::Error;
@@ -15,9 +16,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The handshake is not over, or was resumed.
-    #[error("TLS session cannot be bound: the handshake is not finished or was resumed")]
+    /// The handshake is not over.
+    #[error("TLS session cannot be bound: the handshake is not finished")]
     Unfinished,
+    /// It goes on from an earlier connection.
+    #[error(
+        "TLS session was resumed; whoever is at the other end was not asked again who it is, connect anew"
+    )]
+    Resumed,
     /// No protocol was agreed on.
     #[error("TLS session has no application protocol")]
     NoProtocol,
@@ -30,8 +36,9 @@ fn context(client: &Nonce, server: &Nonce) -> Vec<u8> {
 fn session(state: &CommonState, exporter: [u8; 32]) -> Result<Session, SessionError> {
     let suite = state.negotiated_cipher_suite().ok_or(SessionError::Unfinished)?;
     let group = state.negotiated_key_exchange_group().ok_or(SessionError::Unfinished)?;
-    if state.handshake_kind() == Some(rustls::HandshakeKind::Resumed) {
-        return Err(SessionError::Unfinished);
+    let resumed = state.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
+    if !holds("session_resumed", !resumed) {
+        return Err(SessionError::Resumed);
     }
     let protocol = state
         .alpn_protocol()

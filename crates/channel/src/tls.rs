@@ -1,9 +1,10 @@
 //! TLS as this project uses it: version 1.3 only, hybrid post-quantum key exchange first, no tickets, no resumption,
 //! no early data, and certificates that are checked as credentials of the domain, never as web certificates.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use evidence::Time;
+use evidence::controls::holds;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
@@ -11,9 +12,12 @@ use rustls::crypto::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
+    ClientConfig, CommonState, DigitallySignedStruct, DistinguishedName, Error, HandshakeKind,
+    NamedGroup, ProtocolVersion, ServerConfig, SignatureScheme,
 };
+use thiserror::Error as ErrorText;
 
 use crate::credential::{self, DomainTrust};
 
@@ -37,9 +41,7 @@ impl Clone for Identity {
     }
 }
 
-/// The crypto provider, stated and never the process's default.
-#[must_use]
-pub fn provider() -> Arc<CryptoProvider> {
+static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
     let mut provider = aws_lc_rs::default_provider();
     provider.cipher_suites = vec![
         aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384,
@@ -52,6 +54,69 @@ pub fn provider() -> Arc<CryptoProvider> {
         aws_lc_rs::kx_group::SECP256R1,
     ];
     Arc::new(provider)
+});
+
+/// The crypto provider, stated and never the process's default.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::clone(&PROVIDER)
+}
+
+/// Why a connection is none to build a channel on, whatever its configuration wanted.
+#[derive(Debug, ErrorText, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NegotiatedRefusal {
+    /// An older TLS.
+    #[error("peer speaks {0:?}, expected TLS 1.3; update it")]
+    Version(Option<ProtocolVersion>),
+    /// It goes on from an earlier connection.
+    #[error(
+        "TLS session was resumed; whoever is at the other end was not asked again who it is, connect anew"
+    )]
+    Resumed,
+    /// Another protocol inside.
+    #[error(
+        "peer speaks {got:?} inside TLS, expected {expected:?}; it is no peer of attested channels, or of another version"
+    )]
+    Protocol {
+        /// This side's; empty for none.
+        expected: String,
+        /// Agreed on.
+        got: String,
+    },
+    /// Key exchange that a quantum computer breaks.
+    #[error("key exchange is {0:?}, expected a hybrid post-quantum one; the peer's TLS is too old")]
+    Classical(Option<NamedGroup>),
+}
+
+/// What was negotiated is what is taken: TLS 1.3, from the beginning, the protocol, and, if `require_pq`, post-quantum key
+/// exchange.
+///
+/// # Errors
+/// [`NegotiatedRefusal`].
+pub fn check_negotiated(
+    state: &CommonState,
+    alpn: Option<&[u8]>,
+    require_pq: bool,
+) -> Result<(), NegotiatedRefusal> {
+    let version = state.protocol_version();
+    if !holds("tls_version", version == Some(ProtocolVersion::TLSv1_3)) {
+        return Err(NegotiatedRefusal::Version(version));
+    }
+    let resumed = state.handshake_kind() == Some(HandshakeKind::Resumed);
+    if !holds("session_resumed", !resumed) {
+        return Err(NegotiatedRefusal::Resumed);
+    }
+    if !holds("channel_protocol", state.alpn_protocol() == alpn) {
+        let text = |p: Option<&[u8]>| String::from_utf8_lossy(p.unwrap_or_default()).into_owned();
+        let (expected, got) = (text(alpn), text(state.alpn_protocol()));
+        return Err(NegotiatedRefusal::Protocol { expected, got });
+    }
+    let group = state.negotiated_key_exchange_group().map(|g| g.name());
+    if !holds("require_pq", !require_pq || group == Some(NamedGroup::X25519MLKEM768)) {
+        return Err(NegotiatedRefusal::Classical(group));
+    }
+    Ok(())
 }
 
 /// Checks certificates as credentials of one domain, for both sides of TLS.
@@ -162,9 +227,14 @@ impl ClientCertVerifier for Credentials {
     }
 }
 
-fn credentials(trust: Arc<DomainTrust>, clock: fn() -> Time) -> Arc<Credentials> {
+fn credentials(trust: Arc<DomainTrust>, clock: fn() -> Time, mandatory: bool) -> Arc<Credentials> {
     let algorithms = provider().signature_verification_algorithms;
-    Arc::new(Credentials { trust, clock, algorithms, mandatory: true })
+    Arc::new(Credentials { trust, clock, algorithms, mandatory })
+}
+
+fn certified(identity: Identity) -> Result<Arc<CertifiedKey>, Error> {
+    let certified = CertifiedKey::from_der(identity.chain, identity.key, &provider())?;
+    Ok(Arc::new(certified))
 }
 
 /// A client that shows `identity` (none: anonymous) and takes servers of the domain only.
@@ -177,19 +247,39 @@ pub fn client(
     alpn: &[u8],
     clock: fn() -> Time,
 ) -> Result<Arc<ClientConfig>, Error> {
+    client_of(trust, identity.map(certified).transpose()?, Some(alpn), clock)
+}
+
+/// The same with a key that was loaded before; without `alpn`, of no protocol.
+pub(crate) fn client_of(
+    trust: Arc<DomainTrust>,
+    identity: Option<Arc<CertifiedKey>>,
+    alpn: Option<&[u8]>,
+    clock: fn() -> Time,
+) -> Result<Arc<ClientConfig>, Error> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(credentials(trust, clock));
+        .with_custom_certificate_verifier(credentials(trust, clock, true));
     let mut config = match identity {
-        Some(id) => builder.with_client_auth_cert(id.chain, id.key)?,
+        Some(id) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(id))),
         None => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![alpn.to_vec()];
+    config.alpn_protocols = alpn.map(<[u8]>::to_vec).into_iter().collect();
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
     config.enable_sni = false;
     Ok(Arc::new(config))
+}
+
+/// Whose clients a server takes.
+pub(crate) enum Clients {
+    /// Anybody's, and it asks for no certificate.
+    Unasked,
+    /// Anonymous ones, and those of the domain.
+    May(Arc<DomainTrust>),
+    /// Those of the domain.
+    Must(Arc<DomainTrust>),
 }
 
 /// A server that shows `identity` and, if it has a `trust`, takes clients of the domain only.
@@ -202,14 +292,26 @@ pub fn server(
     alpn: &[u8],
     clock: fn() -> Time,
 ) -> Result<Arc<ServerConfig>, Error> {
+    let clients = trust.map_or(Clients::Unasked, Clients::Must);
+    server_of(clients, certified(identity)?, Some(alpn), clock)
+}
+
+/// The same with a key that was loaded before; without `alpn`, of whatever protocol.
+pub(crate) fn server_of(
+    clients: Clients,
+    identity: Arc<CertifiedKey>,
+    alpn: Option<&[u8]>,
+    clock: fn() -> Time,
+) -> Result<Arc<ServerConfig>, Error> {
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?;
-    let builder = match trust {
-        Some(trust) => builder.with_client_cert_verifier(credentials(trust, clock)),
-        None => builder.with_no_client_auth(),
+    let builder = match clients {
+        Clients::Unasked => builder.with_no_client_auth(),
+        Clients::May(trust) => builder.with_client_cert_verifier(credentials(trust, clock, false)),
+        Clients::Must(trust) => builder.with_client_cert_verifier(credentials(trust, clock, true)),
     };
-    let mut config = builder.with_single_cert(identity.chain, identity.key)?;
-    config.alpn_protocols = vec![alpn.to_vec()];
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
+    config.alpn_protocols = alpn.map(<[u8]>::to_vec).into_iter().collect();
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.max_early_data_size = 0;

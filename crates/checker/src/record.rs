@@ -175,7 +175,11 @@ impl Policy {
     /// Every field is read or refused: a policy that says more than this reader knows is not judged by the rest of it.
     pub(crate) fn read(payload: &[u8]) -> Result<Self, CborError> {
         let mut f = Fields::decode(payload, LEN_MAX)?;
-        f.version(1)?;
+        // The second format says besides who may connect without being a program: nothing a decision rests on.
+        let format = match f.uint(1, "version")? {
+            known @ (1 | 2) => known,
+            other => return Err(CborError::Version(other)),
+        };
         for (key, name) in [(2, "domain"), (4, "policy version"), (5, "previous")] {
             f.take(key, name)?;
         }
@@ -213,6 +217,9 @@ impl Policy {
                 connect: read_texts(p.array(6, "connect")?, "connect")?,
                 secrets: read_texts(p.array(7, "secrets")?, "secrets")?,
             });
+            if format == 2 {
+                read_texts(p.array(8, "outsiders")?, "outsiders")?;
+            }
             p.finish()?;
         }
         f.finish()?;

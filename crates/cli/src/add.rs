@@ -24,6 +24,9 @@ pub struct AddArgs {
     /// A port on which it takes connections from roles that may connect to it
     #[arg(long, value_name = "PORT")]
     listen: Vec<u16>,
+    /// Who besides programs may connect to its ports: anybody, unknown (see `casemate connect`)
+    #[arg(long, value_name = "WHO", value_parser = ["anonymous"])]
+    clients: Vec<String>,
     /// A directory it needs besides what it is linked with, measured whole
     #[arg(long, value_name = "DIR")]
     with: Vec<String>,
@@ -56,9 +59,15 @@ pub fn run(args: &AddArgs) -> Result<ExitCode> {
             args.name
         )));
     }
+    if !args.clients.is_empty() && args.listen.is_empty() {
+        bail!(Failure::Usage("--clients needs a port to connect to; say --listen PORT".to_owned()));
+    }
     let mut config = Config::new(args.command.clone());
     config.listen = args.listen.clone();
     config.trees = args.with.clone();
+    // What is stated here takes the place of what every program gets; stated twice, it is refused below.
+    let stated = |e: &String| args.env.iter().any(|a| a.split('=').next() == e.split('=').next());
+    config.env.retain(|e| !stated(e));
     config.env.extend(args.env.iter().cloned());
     for variable in &args.open {
         let (name, _) = variable
@@ -85,7 +94,7 @@ pub fn run(args: &AddArgs) -> Result<ExitCode> {
         Config::parse(config.to_json()?.as_bytes()).map_err(|e| Failure::Usage(e.to_string()))?;
     let manifest = image::measure(&config).map_err(|e| Failure::Usage(e.to_string()))?;
     let measurement = manifest.measurement();
-    domain.add(&args.name, &config, &measurement)?;
+    domain.add(&args.name, &config, &measurement, &args.clients)?;
     let version = domain.sign()?;
     println!("{} measures sha384:{measurement}", args.name);
     println!(

@@ -248,7 +248,13 @@ impl Domain {
     }
 
     /// Adds or replaces a program: its configuration, and its section in the domain file.
-    pub fn add(&self, name: &str, config: &Config, measurement: &Measurement) -> Result<()> {
+    pub fn add(
+        &self,
+        name: &str,
+        config: &Config,
+        measurement: &Measurement,
+        clients: &[String],
+    ) -> Result<()> {
         let dir = self.dir.join("programs").join(name);
         fs::create_dir_all(&dir)?;
         replace(&dir.join("config.json"), config.to_json()?.as_bytes())?;
@@ -264,6 +270,10 @@ impl Domain {
         }
         if !connect.is_empty() {
             section.push_str(&format!("connect = [{}]\n", connect.join(", ")));
+        }
+        if !clients.is_empty() {
+            let clients = clients.iter().map(|c| format!("{c:?}")).collect::<Vec<_>>();
+            section.push_str(&format!("clients = [{}]\n", clients.join(", ")));
         }
         let kept = without_section(&self.text()?, &format!("[program.{name}]"));
         replace(&self.dir.join(FILE), format!("{}\n\n{section}", kept.trim_end()).as_bytes())

@@ -3,6 +3,7 @@
 mod add;
 mod audit;
 mod clock;
+mod connect;
 mod doctor;
 mod domain;
 mod explain;
@@ -49,6 +50,8 @@ enum Command {
     Ps(programs::PsArgs),
     /// Show what a program with the grant `--stdio plain` has written
     Logs(programs::LogsArgs),
+    /// Bring an attested channel to a program's port to this machine
+    Connect(connect::ConnectArgs),
     /// Stop programs; without names, everything
     Stop(programs::StopArgs),
     /// Say why a program was let in, with the proof
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Command::Run(args) => programs::run(&args),
         Command::Ps(args) => programs::ps(&args),
         Command::Logs(args) => programs::logs(&args),
+        Command::Connect(args) => connect::run(&args),
         Command::Stop(args) => programs::stop(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Measure(args) => measure::run(&args),

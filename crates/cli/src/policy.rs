@@ -69,7 +69,8 @@ fn show(domain: &Domain, format: Format) -> Result<()> {
         let programs = p.programs.iter().map(|p| {
             json!({"role": p.role.as_str(), "measurements": p.measurements.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "on": p.on.iter().map(|k| k.as_str()).collect::<Vec<_>>(), "listen": p.listen,
-                "connect": p.connect.iter().map(|r| r.as_str()).collect::<Vec<_>>(), "secrets": p.secrets})
+                "connect": p.connect.iter().map(|r| r.as_str()).collect::<Vec<_>>(), "secrets": p.secrets,
+                "clients": p.outsiders.iter().map(|o| o.as_str()).collect::<Vec<_>>()})
         });
         json(
             &json!({"domain": p.domain.as_str(), "root": p.root.to_string(), "version": p.version,

@@ -18,6 +18,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, WaitOptions};
 use thiserror::Error;
 
+use crate::program::config::Peer;
+use crate::program::manifest::PeerAddress;
 use crate::program::{Config, Store};
 use crate::sandbox::{limits::Limits, root};
 use crate::{harden, sys};
@@ -75,7 +77,7 @@ pub struct Launched {
     /// Ports it listens on.
     pub listen: Vec<u16>,
     /// Peers, in the order of their listening sockets.
-    pub connect: Vec<String>,
+    pub connect: Vec<Peer>,
 }
 
 /// What comes from the launcher.
@@ -182,7 +184,7 @@ impl Event {
                 (4, l.limits.as_str().into()),
                 (5, l.self_tls.into()),
                 (6, Value::Array(l.listen.iter().map(|p| Value::from(*p)).collect())),
-                (7, Value::Array(l.connect.iter().map(|p| Value::from(p.as_str())).collect())),
+                (7, Value::Array(l.connect.iter().map(Peer::encode).collect())),
             ]),
             Self::Failed(why) => cbor::map(vec![(1, 2.into()), (2, why.as_str().into())]),
             Self::Exited { name, status } => {
@@ -218,7 +220,7 @@ impl Event {
                 connect: f
                     .array(7, "connect")?
                     .into_iter()
-                    .map(|v| v.into_text().map_err(|_| CborError::Field("connect")))
+                    .map(Peer::decode)
                     .collect::<Result<_, _>>()?,
             }),
             2 => Self::Failed(f.text(2, "why")?),
@@ -347,7 +349,7 @@ impl Launcher {
             limits: limits.by.as_str().to_owned(),
             self_tls: config.self_tls,
             listen: image.manifest.listen.clone(),
-            connect: image.manifest.connect.iter().map(|p| p.role.clone()).collect(),
+            connect: image.manifest.connect.iter().map(PeerAddress::peer).collect(),
         };
         self.running.insert(launch.name.clone(), Running { pid: started.pid, _limits: limits });
         Ok((launched, started.sockets))

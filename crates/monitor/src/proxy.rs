@@ -2,13 +2,17 @@
 //! keyholder socket, and nothing else; it can speak for no other program and opens no file but the peers' addresses.
 
 mod admit;
+mod channels;
 mod clock;
 mod egress;
 mod ingress;
 mod porter;
+mod raw;
 mod socket;
+mod standing;
+mod workload;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
@@ -16,12 +20,15 @@ use std::sync::Arc;
 use channel::admission::Bundle;
 use ciborium::Value;
 use evidence::cbor::{self, CborError, Fields};
+use platform::program::{self, Surroundings};
 use platform::{PlatformError, keyholder, message};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use self::channels::Channels;
 use self::clock::clock;
+use crate::program::config::Peer;
 use crate::{harden, sys};
 
 /// Descriptors, by number: control, keyholder, porter, program socket, workload socket, then one listener per peer.
@@ -37,7 +44,7 @@ pub struct Start {
     /// Its ports.
     pub listen: Vec<u16>,
     /// Its peers, in the order of their sockets.
-    pub connect: Vec<String>,
+    pub connect: Vec<Peer>,
     /// Path of the peers' addresses.
     pub directory: String,
 }
@@ -62,7 +69,9 @@ pub enum ProxyError {
 pub enum Status {
     /// It takes connections for its program here.
     Listening {
-        /// host:port.
+        /// The program's port.
+        port: u16,
+        /// host:port of this proxy.
         address: String,
     },
     /// Its program was admitted.
@@ -79,7 +88,7 @@ impl Start {
             (1, Value::Bytes(self.domain.clone())),
             (2, self.self_tls.into()),
             (3, Value::Array(self.listen.iter().map(|p| Value::from(*p)).collect())),
-            (4, Value::Array(self.connect.iter().map(|p| Value::from(p.as_str())).collect())),
+            (4, Value::Array(self.connect.iter().map(Peer::encode).collect())),
             (5, self.directory.as_str().into()),
         ])
     }
@@ -99,7 +108,7 @@ impl Start {
             connect: f
                 .array(4, "connect")?
                 .into_iter()
-                .map(|v| v.into_text().map_err(|_| CborError::Field("connect")))
+                .map(Peer::decode)
                 .collect::<Result<_, _>>()?,
             directory: f.text(5, "directory")?,
         };
@@ -114,8 +123,9 @@ impl Status {
     pub fn decode(value: Value) -> Option<Self> {
         let mut f = Fields::from_value(value).ok()?;
         let text = f.text(2, "text").ok()?;
+        let port = u16::try_from(f.uint(3, "port").ok()?).ok()?;
         Some(match f.uint(1, "status").ok()? {
-            1 => Self::Listening { address: text },
+            1 => Self::Listening { port, address: text },
             2 => Self::Admitted(text),
             3 => Self::Refused(text),
             _ => return None,
@@ -123,12 +133,12 @@ impl Status {
     }
 
     fn encode(&self) -> Value {
-        let (code, text) = match self {
-            Self::Listening { address } => (1, address),
-            Self::Admitted(t) => (2, t),
-            Self::Refused(t) => (3, t),
+        let (code, text, port) = match self {
+            Self::Listening { port, address } => (1, address, *port),
+            Self::Admitted(t) => (2, t, 0),
+            Self::Refused(t) => (3, t, 0),
         };
-        cbor::map(vec![(1, code.into()), (2, text.as_str().into())])
+        cbor::map(vec![(1, code.into()), (2, text.as_str().into()), (3, port.into())])
     }
 }
 
@@ -160,7 +170,7 @@ pub fn run() -> Result<(), ProxyError> {
         .connect
         .iter()
         .zip(8..)
-        .map(|(role, fd)| Ok((role.clone(), std::net::TcpListener::from(sys::inherited(fd)?))))
+        .map(|(peer, fd)| Ok((peer.clone(), std::net::TcpListener::from(sys::inherited(fd)?))))
         .collect::<std::io::Result<Vec<_>>>()?;
     sys::drop_capabilities()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -175,13 +185,27 @@ pub fn run() -> Result<(), ProxyError> {
     runtime.block_on(live(start, keyholder, porter, program, workload, egress, reporter))
 }
 
+/// What the program is told of its place. The addresses are those of the sockets inside that init opened.
+fn surroundings(start: &Start, egress: &[(Peer, std::net::TcpListener)]) -> Surroundings {
+    let peers = egress.iter().filter_map(|(peer, listener)| match listener.local_addr().ok()? {
+        SocketAddr::V4(address) => Some(program::Peer { role: peer.role.clone(), address }),
+        SocketAddr::V6(_) => None,
+    });
+    Surroundings {
+        self_tls: start.self_tls,
+        listen: start.listen.clone(),
+        peers: peers.collect(),
+        domain: start.domain.clone(),
+    }
+}
+
 async fn live(
     start: Start,
     keyholder: Arc<keyholder::Client>,
     porter: Arc<porter::Porter>,
     program: StdUnixListener,
     workload: StdUnixListener,
-    egress: Vec<(String, std::net::TcpListener)>,
+    egress: Vec<(Peer, std::net::TcpListener)>,
     reporter: Reporter,
 ) -> Result<(), ProxyError> {
     program.set_nonblocking(true)?;
@@ -189,41 +213,49 @@ async fn live(
     let program = UnixListener::from_std(program)?;
     let bundle = if start.domain.is_empty() { None } else { Some(Bundle::decode(&start.domain)?) };
     let (admitted, watch) = watch::channel(None);
-    tokio::spawn(socket::serve(program, Arc::clone(&keyholder), bundle.clone()));
-    // Kept open so that its path exists; the Workload API answers there once it is spoken.
-    let _workload = workload;
-    let mut addresses = Vec::new();
+    let renew = Arc::new(Notify::new());
+    let channels = Channels::new(Arc::clone(&keyholder), watch.clone(), Arc::clone(&renew));
+    let (own, standing) = if start.self_tls {
+        let (own, standing) = standing::OwnKey::new();
+        (Some(own), standing)
+    } else {
+        (None, standing::of_proxy(watch))
+    };
+    let clerk = socket::Clerk {
+        keyholder: Arc::clone(&keyholder),
+        bundle: bundle.clone(),
+        surroundings: surroundings(&start, &egress),
+        standing: standing.clone(),
+        own,
+        pace: socket::Pace::default(),
+        reporter: reporter.clone(),
+    };
+    tokio::spawn(socket::serve(program, clerk));
+    let workload = UnixListener::from_std(workload)?;
+    tokio::spawn(workload::serve(workload, Arc::clone(&keyholder), bundle.clone()));
     for port in &start.listen {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        addresses.push(listener.local_addr()?.to_string());
+        let address = listener.local_addr()?.to_string();
+        reporter.say(&Status::Listening { port: *port, address });
         if start.self_tls {
             tokio::spawn(ingress::pass_through(listener, *port, Arc::clone(&porter)));
         } else {
-            tokio::spawn(ingress::attested(
-                listener,
-                *port,
-                Arc::clone(&porter),
-                Arc::clone(&keyholder),
-                watch.clone(),
-            ));
+            tokio::spawn(ingress::attested(listener, *port, Arc::clone(&porter), channels.clone()));
         }
     }
-    if let Some(address) = addresses.into_iter().next() {
-        reporter.say(&Status::Listening { address });
-    }
-    for (role, listener) in egress {
+    for (peer, listener) in egress {
         listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
-        tokio::spawn(egress::serve(
-            role,
-            listener,
-            start.directory.clone(),
-            Arc::clone(&keyholder),
-            watch.clone(),
-        ));
+        let (listener, directory) = (TcpListener::from_std(listener)?, start.directory.clone());
+        if start.self_tls {
+            tokio::spawn(raw::serve(peer, listener, directory, standing.clone()));
+        } else {
+            tokio::spawn(egress::serve(peer, listener, directory, channels.clone()));
+        }
     }
     match bundle {
-        Some(bundle) if !start.self_tls => admit::keep(bundle, keyholder, admitted, reporter).await,
+        Some(bundle) if !start.self_tls => {
+            admit::keep(bundle, keyholder, admitted, reporter, renew).await;
+        }
         _ => std::future::pending::<()>().await,
     }
     Ok(())

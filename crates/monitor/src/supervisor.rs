@@ -252,9 +252,9 @@ impl Supervisor {
         let mut state = self.lock();
         if let Some(entry) = state.programs.get_mut(name) {
             match status {
-                crate::proxy::Status::Listening { address } => {
-                    self.directory.set(name, &address);
-                    entry.address = Some(address);
+                crate::proxy::Status::Listening { port, address } => {
+                    self.directory.set(name, port, &address);
+                    entry.address.get_or_insert(address);
                 }
                 crate::proxy::Status::Admitted(what) => {
                     entry.admission = format!("admitted: {what}")

@@ -5,6 +5,7 @@
 //! program ([`program`]). It decides nothing about trust.
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod keyholder;
 pub mod message;
 pub mod program;
@@ -117,6 +118,12 @@ pub enum PlatformError {
     /// The other end refused.
     #[error("the monitor refused: {0}")]
     Refused(Refused),
+    /// The authority does not admit the program.
+    #[error("the authority does not admit this program: {0}")]
+    NotAdmitted(String),
+    /// The authority could not be asked.
+    #[error("this program has no admission yet: {0}")]
+    Unavailable(String),
     /// A blob did not open.
     #[error(transparent)]
     Open(#[from] OpenRefusal),

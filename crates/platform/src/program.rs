@@ -1,8 +1,13 @@
-//! The client of the monitor: what a program says on `/run/casemate/program.sock`.
+//! The client of the monitor: what a program says on `/run/casemate/program.sock`, `docs/formats/program-socket.md`.
 //!
 //! Frames are a big-endian u32 length and one deterministic CBOR item. The requests are the keyholder's own
-//! ([`keyholder::Request`]), which the proxy reads, checks and passes on, and two for a program that ends TLS itself:
-//! its key signs the authority's challenge, and the proxy carries the rest.
+//! ([`keyholder::Request`](crate::keyholder::Request)), which the proxy reads, checks and passes on; what the proxy itself
+//! knows of the program's place; and two for a program that ends TLS itself: its key signs the authority's challenge,
+//! and the proxy carries the rest. A request's number fixes its form for good; a new form gets a new number.
+
+mod standing;
+
+pub use standing::{News, Peer, Standing, Surroundings};
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -24,8 +29,17 @@ pub const WORKLOAD_SOCKET: &str = "/run/casemate/workload.sock";
 /// Longest certificate chain or bundle in a reply.
 pub const CERTIFICATES_MAX: usize = 8;
 
+/// Longest reason in a reply.
+pub const REASON_MAX: usize = 1024;
+
 const CREDENTIAL_BEGIN: u64 = 16;
 const CREDENTIAL_FINISH: u64 = 17;
+const SURROUNDINGS: u64 = 18;
+const STANDING: u64 = 19;
+const NEWS: u64 = 20;
+const SECRET: u64 = 21;
+const NOT_ADMITTED: u64 = 22;
+const UNAVAILABLE: u64 = 23;
 
 /// What a program may ask.
 #[derive(Debug)]
@@ -36,6 +50,20 @@ pub enum ProgramRequest {
     CredentialBegin(Vec<u8>),
     /// Finish it: the key's ECDSA P-256 signature (DER) over what the reply said.
     CredentialFinish(Vec<u8>),
+    /// What was I given at my start.
+    Surroundings,
+    /// How do I stand with the authority; a program whose admission is on its way waits for it.
+    Standing,
+    /// What is newer than this; answered at once if something is, else as soon as there is, else after a while with
+    /// nothing.
+    News {
+        /// Version of the policy that is known.
+        policy: u64,
+        /// Number of the newest revocation that is known.
+        revocation: u64,
+    },
+    /// A role secret of the newest admission, by name.
+    Secret(String),
 }
 
 /// What it is answered.
@@ -47,6 +75,42 @@ pub enum ProgramReply {
     ToBeSigned(Vec<u8>),
     /// To [`ProgramRequest::CredentialFinish`]: DER certificates, leaf first.
     Chain(Vec<Vec<u8>>),
+    /// To [`ProgramRequest::Surroundings`].
+    Surroundings(Surroundings),
+    /// To [`ProgramRequest::Standing`].
+    Standing(Standing),
+    /// To [`ProgramRequest::News`].
+    News(News),
+    /// To [`ProgramRequest::Secret`].
+    Secret(Secret<Vec<u8>>),
+    /// The authority does not admit the program: its reasons.
+    NotAdmitted(String),
+    /// The authority could not be asked: why.
+    Unavailable(String),
+}
+
+/// One frame: length, then the item. In one piece, and zeroed afterwards, for secrets travel in frames.
+///
+/// # Errors
+/// [`CborError::TooLong`].
+pub fn frame(item: &Value) -> Result<Secret<Vec<u8>>, CborError> {
+    let item = Secret::new(cbor::encode(item));
+    let got = item.expose().len();
+    let len = u32::try_from(got).ok().filter(|_| got <= MESSAGE_MAX);
+    let len = len.ok_or(CborError::TooLong { max: MESSAGE_MAX, got })?;
+    Ok(Secret::new([&len.to_be_bytes(), item.expose().as_slice()].concat()))
+}
+
+/// Room for the item after a frame's first four bytes.
+///
+/// # Errors
+/// [`CborError::TooLong`].
+pub fn frame_room(len: [u8; 4]) -> Result<Secret<Vec<u8>>, CborError> {
+    let got = usize::try_from(u32::from_be_bytes(len)).unwrap_or(usize::MAX);
+    if got > MESSAGE_MAX {
+        return Err(CborError::TooLong { max: MESSAGE_MAX, got });
+    }
+    Ok(Secret::new(vec![0; got]))
 }
 
 impl ProgramRequest {
@@ -59,6 +123,12 @@ impl ProgramRequest {
             Self::Keyholder(r) => r.encode(),
             Self::CredentialBegin(spki) => one(CREDENTIAL_BEGIN, spki),
             Self::CredentialFinish(signature) => one(CREDENTIAL_FINISH, signature),
+            Self::Surroundings => cbor::map(vec![(1, SURROUNDINGS.into())]),
+            Self::Standing => cbor::map(vec![(1, STANDING.into())]),
+            Self::News { policy, revocation } => {
+                cbor::map(vec![(1, NEWS.into()), (2, (*policy).into()), (3, (*revocation).into())])
+            }
+            Self::Secret(name) => cbor::map(vec![(1, SECRET.into()), (2, name.as_str().into())]),
         }
     }
 
@@ -68,12 +138,17 @@ impl ProgramRequest {
     /// [`CborError`].
     pub fn decode(value: Value) -> Result<Self, CborError> {
         let mut f = Fields::from_value(value.clone())?;
-        let make: fn(Vec<u8>) -> Self = match f.uint(1, "request")? {
-            CREDENTIAL_BEGIN => Self::CredentialBegin,
-            CREDENTIAL_FINISH => Self::CredentialFinish,
+        let request = match f.uint(1, "request")? {
+            CREDENTIAL_BEGIN => Self::CredentialBegin(f.bytes(2, "spki")?),
+            CREDENTIAL_FINISH => Self::CredentialFinish(f.bytes(2, "signature")?),
+            SURROUNDINGS => Self::Surroundings,
+            STANDING => Self::Standing,
+            NEWS => {
+                Self::News { policy: f.uint(2, "policy")?, revocation: f.uint(3, "revocation")? }
+            }
+            SECRET => Self::Secret(f.text(2, "name")?),
             _ => return Request::decode(value).map(Self::Keyholder),
         };
-        let request = make(f.bytes(2, "bytes")?);
         f.finish()?;
         Ok(request)
     }
@@ -92,6 +167,15 @@ impl ProgramReply {
                 let chain = chain.iter().map(|c| Value::Bytes(c.clone())).collect();
                 cbor::map(vec![(1, CREDENTIAL_FINISH.into()), (2, Value::Array(chain))])
             }
+            Self::Surroundings(s) => s.encode(SURROUNDINGS),
+            Self::Standing(s) => s.encode(STANDING),
+            Self::News(n) => n.encode(NEWS),
+            Self::Secret(value) => {
+                let value = Value::Bytes(value.expose().clone());
+                cbor::map(vec![(1, SECRET.into()), (2, value)])
+            }
+            Self::NotAdmitted(why) => reason(NOT_ADMITTED, why),
+            Self::Unavailable(why) => reason(UNAVAILABLE, why),
         }
     }
 
@@ -111,11 +195,36 @@ impl ProgramReply {
                 let der = |v: Value| v.into_bytes().map_err(|_| CborError::Field("chain"));
                 Self::Chain(chain.into_iter().map(der).collect::<Result<_, _>>()?)
             }
+            SURROUNDINGS => Self::Surroundings(Surroundings::decode(&mut f)?),
+            STANDING => Self::Standing(Standing::decode(&mut f)?),
+            NEWS => Self::News(News::decode(&mut f)?),
+            SECRET => Self::Secret(Secret::new(f.bytes(2, "secret")?)),
+            NOT_ADMITTED => Self::NotAdmitted(f.text(2, "why")?),
+            UNAVAILABLE => Self::Unavailable(f.text(2, "why")?),
             _ => return Reply::decode(value).map(Self::Keyholder),
         };
         f.finish()?;
         Ok(reply)
     }
+
+    /// From a frame; a no becomes an error.
+    ///
+    /// # Errors
+    /// [`PlatformError`].
+    pub fn read(item: &[u8]) -> Result<Self, PlatformError> {
+        match Self::decode(cbor::decode(item, MESSAGE_MAX)?)? {
+            Self::Keyholder(Reply::Refused(why)) => Err(PlatformError::Refused(why)),
+            Self::Keyholder(Reply::NotOpened(why)) => Err(PlatformError::Open(why)),
+            Self::NotAdmitted(why) => Err(PlatformError::NotAdmitted(why)),
+            Self::Unavailable(why) => Err(PlatformError::Unavailable(why)),
+            reply => Ok(reply),
+        }
+    }
+}
+
+fn reason(code: u64, why: &str) -> Value {
+    let why = why.chars().take(REASON_MAX).collect::<String>();
+    cbor::map(vec![(1, code.into()), (2, why.into())])
 }
 
 /// A program's connection to its monitor.
@@ -144,23 +253,12 @@ impl Client {
     /// # Errors
     /// [`PlatformError`].
     pub fn ask(&mut self, request: &ProgramRequest) -> Result<ProgramReply, PlatformError> {
-        let bytes = Secret::new(cbor::encode(&request.encode()));
-        let len = u32::try_from(bytes.expose().len()).map_err(|_| CborError::Field("request"))?;
-        self.0.write_all(&len.to_be_bytes())?;
-        self.0.write_all(bytes.expose())?;
+        self.0.write_all(frame(&request.encode())?.expose())?;
         let mut len = [0; 4];
         self.0.read_exact(&mut len)?;
-        let len = usize::try_from(u32::from_be_bytes(len)).unwrap_or(usize::MAX);
-        if len > MESSAGE_MAX {
-            return Err(CborError::TooLong { max: MESSAGE_MAX, got: len }.into());
-        }
-        let mut reply = vec![0; len];
-        self.0.read_exact(&mut reply)?;
-        match ProgramReply::decode(cbor::decode(&reply, MESSAGE_MAX)?)? {
-            ProgramReply::Keyholder(Reply::Refused(why)) => Err(PlatformError::Refused(why)),
-            ProgramReply::Keyholder(Reply::NotOpened(why)) => Err(PlatformError::Open(why)),
-            reply => Ok(reply),
-        }
+        let mut reply = frame_room(len)?;
+        self.0.read_exact(reply.expose_mut())?;
+        ProgramReply::read(reply.expose())
     }
 
     fn keyholder(&mut self, request: Request) -> Result<Reply, PlatformError> {
@@ -195,7 +293,7 @@ impl Client {
     /// A credential for a key of the program's own: `sign` signs the challenge with it (ECDSA P-256, DER).
     ///
     /// # Errors
-    /// [`PlatformError`]; [`Refused::NotAdmitted`] if the authority refuses.
+    /// [`PlatformError`]; [`PlatformError::NotAdmitted`] if the authority refuses.
     pub fn credential(
         &mut self,
         spki: &[u8],
@@ -262,3 +360,6 @@ impl Platform for Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

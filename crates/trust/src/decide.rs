@@ -10,7 +10,7 @@ use evidence::{Authentic, ContentDigest, HardwareFacts, SpkiDigest, Time};
 
 use crate::names::RoleName;
 use crate::permission::Action;
-use crate::policy::{PolicyInForce, Program};
+use crate::policy::{Outsider, PolicyInForce, Program};
 use crate::profiles::profile;
 use crate::proof::{Proof, Rule, Step, Term};
 use crate::revocation::{Revocations, Revoked};
@@ -61,6 +61,8 @@ pub struct Grant {
     pub listen: Vec<u16>,
     /// Secrets it may be given.
     pub secrets: Vec<String>,
+    /// Who besides programs may connect to it.
+    pub outsiders: Vec<Outsider>,
     /// Last second of the grant.
     pub not_after: Time,
     /// Digests of the policies that agreed.
@@ -152,6 +154,7 @@ pub fn decide(
             .cloned()
             .collect(),
         listen: named.listen.iter().filter(|p| all(&Action::Listen(**p))).copied().collect(),
+        outsiders: named.outsiders.iter().filter(|o| all(&Action::Serve(**o))).copied().collect(),
         secrets: named.secrets.iter().filter(|s| all(&Action::Read(s))).cloned().collect(),
         not_after: program.holds_until().min(context.now.plus_secs(LIFE_SECS_MAX)),
         policies: proved.iter().map(|(p, _)| p.digest()).collect(),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::names::{DomainName, RoleName};
-use crate::policy::{Hardware, Policy, Program};
+use crate::policy::{Hardware, Outsider, Policy, Program};
 use crate::profiles;
 
 /// A known word so near to an unknown one was meant.
@@ -167,6 +167,9 @@ pub struct ProgramSection {
     /// Secrets.
     #[serde(default)]
     pub secrets: Vec<String>,
+    /// Clients that are no programs; unset, nobody.
+    #[serde(default)]
+    pub clients: Vec<String>,
 }
 
 type Result<T> = core::result::Result<T, DomainFileError>;
@@ -288,8 +291,19 @@ impl DomainFile {
             listen: p.listen.clone(),
             connect: p.connect.iter().map(|r| role("connect", r)).collect::<Result<_>>()?,
             secrets: p.secrets.clone(),
+            outsiders: outsiders(&at("clients"), p)?,
         })
     }
+}
+
+/// Who may connect without being a program, and has something to connect to.
+fn outsiders(field: &str, p: &ProgramSection) -> Result<Vec<Outsider>> {
+    if !p.clients.is_empty() && p.listen.is_empty() {
+        let why = "names clients of a program that listens on no port";
+        return Err(DomainFileError::Impossible { field: field.to_owned(), why });
+    }
+    let expected = "\"anonymous\" (roles name whom they connect to themselves, in `connect`)";
+    p.clients.iter().map(|t| Outsider::parse(t).ok_or_else(|| bad(field, expected, t))).collect()
 }
 
 fn machines(field: &str, word: &MachinesWord) -> Result<Machines> {

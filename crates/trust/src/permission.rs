@@ -9,7 +9,7 @@ use cedar_policy::{Authorizer, Context, Decision, Entities, EntityUid, PolicySet
 use thiserror::Error;
 
 use crate::names::RoleName;
-use crate::policy::{Policy, Program};
+use crate::policy::{Outsider, Policy, Program};
 
 /// What a role may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Action<'a> {
     Listen(u16),
     /// Be given a secret.
     Read(&'a str),
+    /// Be connected to by somebody who is no program.
+    Serve(Outsider),
 }
 
 /// Why permissions do not compile.
@@ -70,6 +72,13 @@ pub fn cedar_text(program: &Program) -> String {
     for secret in &program.secrets {
         permit("read", format!("Secret::\"{secret}\""));
     }
+    for outsider in &program.outsiders {
+        out.push_str(&format!(
+            "permit (principal == Outsider::\"{}\", action == Action::\"connect\", resource == Role::\"{}\");\n",
+            outsider.as_str(),
+            program.role
+        ));
+    }
     out
 }
 
@@ -110,14 +119,16 @@ impl Permissions {
     #[must_use]
     pub fn permits(&self, role: &RoleName, action: &Action<'_>) -> bool {
         let Some((_, set)) = self.0.get(role) else { return false };
-        let (action, resource) = match action {
-            Action::Connect(to) => ("connect", format!("Role::\"{to}\"")),
-            Action::Listen(port) => ("listen", format!("Port::\"{port}\"")),
-            Action::Read(secret) => ("read", format!("Secret::\"{secret}\"")),
+        let own = format!("Role::\"{role}\"");
+        let (principal, action, resource) = match action {
+            Action::Connect(to) => (own, "connect", format!("Role::\"{to}\"")),
+            Action::Listen(port) => (own, "listen", format!("Port::\"{port}\"")),
+            Action::Read(secret) => (own, "read", format!("Secret::\"{secret}\"")),
+            Action::Serve(o) => (format!("Outsider::\"{}\"", o.as_str()), "connect", own),
         };
         let uid = |text: String| EntityUid::from_str(&text).ok();
         let request = || {
-            let principal = uid(format!("Role::\"{role}\""))?;
+            let principal = uid(principal)?;
             let action = uid(format!("Action::\"{action}\""))?;
             Request::new(principal, action, uid(resource)?, Context::empty(), None).ok()
         };

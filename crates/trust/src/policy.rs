@@ -17,7 +17,9 @@ use crate::signing::{Namespace, Signed, SigningError};
 
 /// Longest policy: a million measurements fit.
 pub const LEN_MAX: usize = 64 << 20;
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+/// Versions that are read: the first had no outsiders.
+const READ: [u64; 2] = [1, VERSION];
 
 /// What one kind of hardware must be like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,37 @@ pub struct Hardware {
     pub host: Vec<HostOs>,
 }
 
+/// Who may be a program's client without being a program: its server is attested to them, they are not to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outsider {
+    /// Whoever can reach it.
+    Anonymous,
+}
+
+impl Outsider {
+    /// As domain files and policies spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+        }
+    }
+
+    /// Reads that spelling.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        (text == Self::Anonymous.as_str()).then_some(Self::Anonymous)
+    }
+
+    /// Among the roles that are a program's clients: no role can be called so.
+    #[must_use]
+    pub const fn as_client(self) -> &'static str {
+        match self {
+            Self::Anonymous => "@anonymous",
+        }
+    }
+}
+
 /// A role and what it takes to be it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
@@ -55,6 +88,8 @@ pub struct Program {
     pub connect: Vec<RoleName>,
     /// Secrets it may be given.
     pub secrets: Vec<String>,
+    /// Who besides programs may connect to it; nobody, where it is not stated.
+    pub outsiders: Vec<Outsider>,
 }
 
 /// A policy's content.
@@ -207,10 +242,11 @@ impl Program {
             (5, list(&self.listen, |p| (*p).into())),
             (6, list(&self.connect, |r| r.as_str().into())),
             (7, list(&self.secrets, |s| s.as_str().into())),
+            (8, list(&self.outsiders, |o| o.as_str().into())),
         ])
     }
 
-    fn decode(value: Value) -> Result<Self, CborError> {
+    fn decode(value: Value, version: u64) -> Result<Self, CborError> {
         let mut f = Fields::from_value(value)?;
         let program = Self {
             role: RoleName::new(&f.text(1, "role")?).ok_or(CborError::Field("role"))?,
@@ -226,6 +262,12 @@ impl Program {
             })?,
             connect: read_list(f.array(6, "connect")?, "connect", |v| RoleName::new(&text(v)?))?,
             secrets: read_list(f.array(7, "secrets")?, "secrets", text)?,
+            outsiders: match version {
+                1 => Vec::new(),
+                _ => read_list(f.array(8, "outsiders")?, "outsiders", |v| {
+                    Outsider::parse(&text(v)?)
+                })?,
+            },
         };
         f.finish()?;
         Ok(program)
@@ -253,7 +295,10 @@ impl Policy {
     /// [`CborError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, CborError> {
         let mut f = Fields::decode(bytes, LEN_MAX)?;
-        f.version(VERSION)?;
+        let format = f.uint(1, "version")?;
+        if !READ.contains(&format) {
+            return Err(CborError::Version(format));
+        }
         let domain = DomainName::new(&f.text(2, "domain")?).ok_or(CborError::Field("domain"))?;
         let root = f.named(3, "root", DomainRoot::from_slice)?;
         let version = f.uint(4, "policy version")?;
@@ -268,8 +313,11 @@ impl Policy {
         };
         let hardware =
             f.array(6, "hardware")?.into_iter().map(Hardware::decode).collect::<Result<_, _>>()?;
-        let programs =
-            f.array(7, "programs")?.into_iter().map(Program::decode).collect::<Result<_, _>>()?;
+        let programs = f
+            .array(7, "programs")?
+            .into_iter()
+            .map(|p| Program::decode(p, format))
+            .collect::<Result<_, _>>()?;
         f.finish()?;
         Ok(Self { domain, root, version, previous, hardware, programs })
     }

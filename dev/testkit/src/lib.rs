@@ -49,6 +49,7 @@ pub struct Town {
     pub policy: Policy,
     pub ca: Ca,
     pub trust: Arc<DomainTrust>,
+    pub limits: Limits,
 }
 
 /// A role of the policy whose measurement is `n` repeated, and whom it may connect to.
@@ -61,6 +62,7 @@ pub fn program(role: &str, n: u8, connect: &[&str]) -> Program {
         listen: vec![80],
         connect: connect.iter().map(|r| RoleName::new(r).unwrap()).collect(),
         secrets: Vec::new(),
+        outsiders: Vec::new(),
     }
 }
 
@@ -103,7 +105,9 @@ impl Town {
         let signed = sign(&owner, Namespace::Endorsement, endorsement.encode());
         let authority = EndorsedAuthority::verify(&signed, &genesis, now).unwrap();
         let trust = Arc::new(DomainTrust::new(authority, ca.certificate()).unwrap());
-        Self { genesis, owner, machine, policy, ca, trust }
+        let limits =
+            Limits { monitor_lease_secs: 3600, credential_secs: 600, exportable_secs: 600 };
+        Self { genesis, owner, machine, policy, ca, trust, limits }
     }
 
     /// The policy as its owners put it in force.
@@ -118,20 +122,7 @@ impl Town {
     }
 
     fn monitor_for(&self, measurement: Measurement) -> Monitor {
-        let program = ProgramState {
-            measurement,
-            isolation: Isolation::Software,
-            host: HostOs::Mutable,
-            limits: LimitsBy::Rlimit,
-            anchor: Anchor::Unprotected,
-            open: Vec::new(),
-        };
-        Monitor {
-            machine: Arc::clone(&self.machine),
-            seed: Arc::new(Secret::new([4; 32])),
-            domain: self.trust.root(),
-            program,
-        }
+        Monitor::of(&self.machine, &self.trust, measurement)
     }
 
     /// The state of an authority whose log and records live in `dir`.
@@ -140,9 +131,7 @@ impl Town {
         let signer = Signer::new("town/log", Secret::new([5; 32])).unwrap();
         let audit = self.trust.authority().endorsement().audit;
         let log = Ledgered::open(dir, signer, audit).unwrap();
-        let limits =
-            Limits { monitor_lease_secs: 3600, credential_secs: 600, exportable_secs: 600 };
-        Core::new(self.trust, self.ca, policy, log, limits)
+        Core::new(self.trust, self.ca, policy, log, self.limits)
     }
 
     /// Starts an authority in this runtime; its address, and what clients need.
@@ -179,6 +168,19 @@ pub struct Monitor {
 }
 
 impl Monitor {
+    fn of(machine: &Arc<Machine>, trust: &DomainTrust, measurement: Measurement) -> Self {
+        let program = ProgramState {
+            measurement,
+            isolation: Isolation::Software,
+            host: HostOs::Mutable,
+            limits: LimitsBy::Rlimit,
+            anchor: Anchor::Unprotected,
+            open: Vec::new(),
+        };
+        let (machine, seed) = (Arc::clone(machine), Arc::new(Secret::new([4; 32])));
+        Self { machine, seed, domain: trust.root(), program }
+    }
+
     pub fn info(&self) -> Info {
         let statement_key = self.statement_key();
         Info { domain: self.domain, statement_key, program: self.program.clone() }
@@ -251,6 +253,11 @@ impl Served {
         genesis: Genesis,
     ) -> Self {
         Self { address, trust, machine, owner, genesis, clock }
+    }
+
+    /// A monitor on its machine, as [`Town::monitor`] makes one before the authority is served.
+    pub fn monitor(&self, n: u8) -> Monitor {
+        Monitor::of(&self.machine, &self.trust, Measurement::new([n; 48]))
     }
 
     pub fn bundle(&self) -> Bundle {

@@ -374,6 +374,18 @@ impl Connected {
     }
 }
 
+/// A connection for news alone, without an admission.
+///
+/// # Errors
+/// [`AdmissionError`].
+pub async fn listen(
+    address: &str,
+    trust: &Arc<DomainTrust>,
+    clock: fn() -> Time,
+) -> Result<Connected, AdmissionError> {
+    Ok(Connected(Connection::open(address, trust, clock).await?))
+}
+
 /// Number of the newest revocation.
 ///
 /// # Errors

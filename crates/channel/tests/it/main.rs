@@ -9,5 +9,9 @@
 
 mod attacks;
 mod credentials;
+mod epochs;
+mod negotiated;
+mod raw;
+mod rebind;
 mod svid;
 mod world;

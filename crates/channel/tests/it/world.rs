@@ -1,12 +1,14 @@
 //! A domain with an endorsed authority, and peers whose platforms are Ed25519 keys held here.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use channel::credential::{Ca, Credential};
-use channel::handshake::Epochs;
-use channel::tls::{self, Identity};
+use channel::standing::{Authority, Nobody};
+use channel::tls::Identity;
 use channel::{
-    AttestedStream, DomainTrust, Endpoint, HandshakeError, Mode, PeerPolicy, StatementSource,
+    AttestedStream, DomainTrust, Endpoint, HandshakeError, Mode, Own, PeerPolicy, Present,
+    Standing, StatementSource,
 };
 use evidence::statement::{self, Anchor, HostOs, LimitsBy, ProgramState, Purpose, Statement};
 use evidence::{
@@ -18,18 +20,38 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio::net::{TcpListener, TcpStream};
 use trust::genesis::Genesis;
 use trust::signing::{Namespace, Signed, Signers, SigningKey};
-use trust::{AuthorityEndorsement, DomainName, EndorsedAuthority, RoleName};
+use trust::{
+    AuthorityEndorsement, DomainName, EndorsedAuthority, Revocation, Revocations, Revoked, RoleName,
+};
 
 pub const NOW: Time = Time::from_unix(1_800_000_000);
 
+thread_local!(static LATER: Cell<i64> = const { Cell::new(0) });
+
+/// The time on this thread.
 pub fn clock() -> Time {
-    NOW
+    NOW.plus_secs(LATER.get())
+}
+
+/// Sets it.
+pub fn at(secs: i64) {
+    LATER.set(secs);
 }
 
 pub struct World {
     pub trust: Arc<DomainTrust>,
     pub ca: Ca,
     pub root: DomainRoot,
+    pub owner: SigningKey,
+}
+
+impl World {
+    /// Revocation number `epoch`, as the owners sign it.
+    pub fn revocation(&self, epoch: u64, revoked: Revoked) -> Signed {
+        let payload = Revocation { domain: self.root, epoch, revoked }.encode();
+        let signatures = vec![self.owner.sign(Namespace::Revocation, &payload).unwrap()];
+        Signed { payload, signatures }
+    }
 }
 
 pub fn genesis(nonce: u8) -> (Genesis, SigningKey) {
@@ -62,7 +84,7 @@ pub fn world(nonce: u8) -> World {
     let authority =
         endorsed(&g, &owner, channel::credential::spki_digest(ca.certificate()).unwrap());
     let trust = Arc::new(DomainTrust::new(authority, ca.certificate()).unwrap());
-    World { trust, ca, root: g.root() }
+    World { trust, ca, root: g.root(), owner }
 }
 
 /// A program's standing: its credential, its leaf key, and the platform that speaks for it.
@@ -180,42 +202,72 @@ pub fn peer_with(
     }
 }
 
+impl Peer {
+    /// The same program with a fresh key and a credential for that window.
+    pub fn renewed(&self, w: &World, window: Window) -> Self {
+        let role = self.credential.role.as_str().to_owned();
+        let kept = self.credential.clone();
+        let new = peer_with(w, &role, 0, |c| *c = kept, window);
+        Self { platform: Arc::clone(&self.platform), ..new }
+    }
+
+    pub fn own(&self, w: &World) -> Arc<Own> {
+        Arc::new(Own::new(self.identity.clone(), &w.trust, clock()).unwrap())
+    }
+}
+
+/// The standing of a peer that was admitted under policy 1 and has heard of no revocation.
+pub fn standing(w: &World, peer: Option<&Peer>, authority: impl Authority + 'static) -> Standing {
+    let present = Present {
+        trust: Arc::clone(&w.trust),
+        own: peer.map(|p| p.own(w)),
+        policy: 1,
+        revocations: Arc::new(Revocations::default()),
+    };
+    Standing::new(present, authority)
+}
+
 pub fn endpoint(w: &World, peer: &Peer, mode: Mode, talks_to: &str) -> Endpoint<Platform> {
     Endpoint {
-        own: Some(peer.spki),
-        trust: Arc::clone(&w.trust),
+        standing: standing(w, Some(peer), Nobody),
         source: Arc::clone(&peer.platform),
         policy: PeerPolicy {
-            mode,
+            modes: vec![mode],
             roles: vec![talks_to.to_owned()],
             kinds: vec![BinderKind::ChannelMonitor],
+            require_pq: true,
         },
-        epochs: Epochs::default(),
+        port: None,
         clock,
+    }
+}
+
+/// An anonymous client.
+pub fn anonymous(w: &World, talks_to: &str) -> Endpoint<Platform> {
+    Endpoint {
+        standing: standing(w, None, Nobody),
+        ..endpoint(w, &peer(w, "nobody", 99), Mode::OneSided, talks_to)
     }
 }
 
 pub type Outcome = Result<AttestedStream<TcpStream>, HandshakeError>;
 
-/// Both ends of one channel; each end's own view of how it went.
-pub async fn meet(
-    w: &World,
-    client: (&Peer, Endpoint<Platform>),
-    server: (&Peer, Endpoint<Platform>),
-) -> (Outcome, Outcome) {
+/// Two ends of a TCP connection.
+pub async fn wire() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let client_config =
-        tls::client(Arc::clone(&w.trust), Some(client.0.identity.clone()), tls::ALPN, clock)
-            .unwrap();
-    let server_config =
-        tls::server(Some(Arc::clone(&w.trust)), server.0.identity.clone(), tls::ALPN, clock)
-            .unwrap();
+    let (a, b) = tokio::join!(TcpStream::connect(address), listener.accept());
+    let (a, b) = (a.unwrap(), b.unwrap().0);
+    a.set_nodelay(true).unwrap();
+    b.set_nodelay(true).unwrap();
+    (a, b)
+}
+
+/// Both ends of one channel; each end's own view of how it went.
+pub async fn meet(client: &Endpoint<Platform>, server: &Endpoint<Platform>) -> (Outcome, Outcome) {
+    let (a, b) = wire().await;
     // One thread: a check that a test removed on it is removed for both ends.
-    tokio::join!(
-        async { client.1.connect(client_config, TcpStream::connect(address).await.unwrap()).await },
-        async { server.1.accept(server_config, listener.accept().await.unwrap().0).await },
-    )
+    tokio::join!(client.connect(a), server.accept(b))
 }
 
 /// Runs a future on this thread.

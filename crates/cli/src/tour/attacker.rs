@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use channel::admission::{Bundle, client};
-use channel::handshake::{Epochs, HandshakeError};
+use channel::frame::{self, Kind};
+use channel::standing::Nobody;
 use channel::tls::{self, Identity};
-use channel::{Endpoint, Mode, PeerPolicy, StatementSource};
-use evidence::{Binder, BinderKind, SpkiDigest};
+use channel::{
+    Endpoint, HandshakeError, Mode, Own, PeerPolicy, Present, Standing, StatementSource,
+};
+use evidence::{Binder, BinderKind};
 use platform::PlatformError;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
@@ -19,6 +22,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::clock::now;
+
+/// First byte of a frame with a statement.
+const STATEMENT: u8 = 2;
 
 /// What was stolen and what to do with it.
 #[derive(Serialize, Deserialize)]
@@ -35,6 +41,8 @@ pub struct Loot {
     pub root: String,
     /// Address of the victim's peer, which takes bound channels; none: a peer in credential mode is made here.
     pub peer: Option<String>,
+    /// The peer's port.
+    pub port: Option<u16>,
     /// The peer's role.
     pub role: String,
     /// Send the peer's own statement back instead of the stolen one.
@@ -67,49 +75,56 @@ async fn attack(loot: &Loot) -> Result<String> {
     let root = evidence::DomainRoot::from_hex(&loot.root).context("root")?;
     let trust = client::trust_of(&Bundle::decode(&hex::decode(&loot.bundle)?)?, root, now())?;
     let certificate = CertificateDer::from(hex::decode(&loot.certificate)?);
-    let own = channel::credential::spki_digest(&certificate)?;
     let key = PrivateKeyDer::Pkcs8(hex::decode(&loot.key)?.into());
     let identity = Identity { chain: vec![certificate], key };
-    let endpoint = |mode, own: SpkiDigest, role: &str| Endpoint {
-        own: Some(own),
+    let own = Arc::new(Own::new(identity.clone(), &trust, now())?);
+    let present = Present {
         trust: Arc::clone(&trust),
+        policy: own.credential().credential().policy,
+        own: Some(own),
+        revocations: Arc::default(),
+    };
+    let endpoint = |mode| Endpoint {
+        standing: Standing::new(present.clone(), Nobody),
         source: Arc::new(Stolen(hex::decode(&loot.statement).unwrap_or_default())),
         policy: PeerPolicy {
-            mode,
-            roles: vec![role.to_owned()],
+            modes: vec![mode],
+            roles: vec![loot.role.clone()],
             kinds: vec![BinderKind::ChannelMonitor],
+            require_pq: true,
         },
-        epochs: Epochs::default(),
+        port: loot.port,
         clock: now,
     };
-    let config = tls::client(Arc::clone(&trust), Some(identity.clone()), tls::ALPN, now)?;
     let Some(peer) = &loot.peer else {
         // A peer that takes the attested key alone: whoever holds the key is taken for its owner.
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let server = tls::server(Some(Arc::clone(&trust)), identity, tls::ALPN, now)?;
-        let accepting = endpoint(Mode::Credential, own, &loot.role);
+        let accepting = endpoint(Mode::Credential);
         let accepted = tokio::spawn(async move {
             let (tcp, _) = listener.accept().await.map_err(HandshakeError::from)?;
-            accepting.accept(server, tcp).await.map(|s| s.peer().spiffe_id().to_owned())
+            let stream = accepting.accept(tcp).await?;
+            Ok::<_, HandshakeError>(stream.peer().map(|p| p.spiffe_id().to_owned()))
         });
         let tcp = TcpStream::connect(address).await?;
-        endpoint(Mode::Credential, own, &loot.role).connect(config, tcp).await?;
-        return Ok(format!("taken for {}", accepted.await??));
+        let _thief = endpoint(Mode::Credential).connect(tcp).await?;
+        return Ok(format!("taken for {}", accepted.await??.context("nobody")?));
     };
     let tcp = TcpStream::connect(peer).await?;
     if loot.reflect {
-        return Ok(reflect(config, tcp).await.unwrap_or_else(|e| format!("refused ({e})")));
+        let config = tls::client(Arc::clone(&trust), Some(identity), tls::ALPN, now)?;
+        return Ok(reflect(config, tcp, loot.port)
+            .await
+            .unwrap_or_else(|e| format!("refused ({e})")));
     }
-    match endpoint(Mode::Bound, own, &loot.role).connect(config, tcp).await {
+    match endpoint(Mode::Bound).connect(tcp).await {
         Err(e) => Ok(format!("refused ({e})")),
         Ok(mut stream) => {
             // This side finished; whether the peer believed the stolen statement shows in what it does next.
-            stream.stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+            stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
             let mut data = Vec::new();
             let read =
-                tokio::time::timeout(Duration::from_secs(3), stream.stream.read_to_end(&mut data))
-                    .await;
+                tokio::time::timeout(Duration::from_secs(3), stream.read_to_end(&mut data)).await;
             Ok(if matches!(read, Ok(Ok(n)) if n > 0) {
                 "data came back".to_owned()
             } else {
@@ -120,7 +135,11 @@ async fn attack(loot: &Loot) -> Result<String> {
 }
 
 /// Speaks the handshake by hand and sends the server's own statement back to it.
-async fn reflect(config: Arc<rustls::ClientConfig>, tcp: TcpStream) -> Result<String> {
+async fn reflect(
+    config: Arc<rustls::ClientConfig>,
+    tcp: TcpStream,
+    port: Option<u16>,
+) -> Result<String> {
     let name = "casemate.invalid".try_into()?;
     let mut tls = tokio_rustls::TlsConnector::from(config).connect(name, tcp).await?;
     let nonce = platform::fresh_nonce()?;
@@ -130,18 +149,24 @@ async fn reflect(config: Arc<rustls::ClientConfig>, tcp: TcpStream) -> Result<St
         (3, "bound".into()),
         (4, 0.into()),
         (5, 0.into()),
+        (6, port.map_or(ciborium::Value::Null, Into::into)),
     ]));
-    tls.write_u32(u32::try_from(hello.len())?).await?;
-    tls.write_all(&hello).await?;
+    let frame = |kind, content: &[u8]| {
+        Ok::<_, frame::FrameError>([&frame::header(kind, content.len())?, content].concat())
+    };
+    tls.write_all(&frame(Kind::Hello, &hello)?).await?;
     tls.flush().await?;
-    let mut frame = Vec::new();
-    for _ in 0..2 {
-        frame = vec![0; usize::try_from(tls.read_u32().await?)?];
-        tls.read_exact(&mut frame).await?;
+    // Hello, what it tells of revocations, and then the statement.
+    let mut said = [0; frame::HEADER_LEN];
+    let mut content = Vec::new();
+    while said.first() != Some(&STATEMENT) {
+        tls.read_exact(&mut said).await?;
+        let [_, a, b, c] = said;
+        content = vec![0; usize::try_from(u32::from_be_bytes([0, a, b, c]))?];
+        tls.read_exact(&mut content).await?;
     }
-    tls.write_u32(u32::try_from(frame.len())?).await?;
-    tls.write_all(&frame).await?;
-    tls.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+    tls.write_all(&frame(Kind::Statement, &content)?).await?;
+    tls.write_all(&frame(Kind::Data, b"GET / HTTP/1.0\r\n\r\n")?).await?;
     tls.flush().await?;
     let mut data = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(3), tls.read_to_end(&mut data)).await;

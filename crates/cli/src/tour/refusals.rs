@@ -216,6 +216,7 @@ fn attack(domain: &Domain, peer: Option<String>, role: &str, reflect: bool) -> R
         statement: statement.to_owned(),
         bundle: hex::encode(domain.bundle()?),
         root: domain.genesis.root().to_string(),
+        port: peer.is_some().then_some(super::scenes::PORT),
         peer,
         role: role.to_owned(),
         reflect,

@@ -73,7 +73,7 @@ fn keeper() -> Result<Config> {
 /// Adds a program to the policy without signing yet.
 fn add(domain: &Domain, name: &str, config: &Config) -> Result<(usize, String)> {
     let manifest = image::measure(config)?;
-    domain.add(name, config, &manifest.measurement())?;
+    domain.add(name, config, &manifest.measurement(), &[])?;
     Ok((manifest.entries.len(), manifest.measurement().to_string()))
 }
 

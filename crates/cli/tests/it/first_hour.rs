@@ -53,7 +53,7 @@ fn every_command_has_help_and_wrong_usage_is_status_two() {
     let help = stage.good(".", &["--help"]);
     for command in [
         "tour", "new", "up", "add", "run", "ps", "logs", "stop", "explain", "measure", "policy",
-        "revoke", "audit", "doctor", "verify",
+        "revoke", "audit", "doctor", "verify", "connect",
     ] {
         assert!(help.contains(command), "{command}");
         assert!(stage.good(".", &[command, "--help"]).contains("Usage"), "{command}");

@@ -8,9 +8,11 @@
 )]
 
 mod authority;
+mod connect;
 mod first_hour;
 mod isolation;
 mod running;
+mod sdk;
 mod stage;
 mod tour;
 mod verify;

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use ciborium::Value;
+use evidence::cbor::CborError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -13,6 +15,8 @@ pub const LEN_MAX: usize = 256 * 1024;
 pub const MEMORY_MAX_DEFAULT: u64 = 1 << 30;
 /// Processes and threads of a program that states none.
 pub const PROCESSES_MAX_DEFAULT: u64 = 256;
+/// Where programs written for SPIFFE look for the Workload API.
+const SPIFFE: &str = "SPIFFE_ENDPOINT_SOCKET=unix:///run/casemate/workload.sock";
 const PATH: &str = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
 
 /// Where a program's standard streams go (a measured grant, I14).
@@ -49,6 +53,23 @@ pub struct Peer {
     pub role: String,
     /// The port it is known under.
     pub port: u16,
+}
+
+impl Peer {
+    /// As messages between the monitor's processes have it.
+    pub(crate) fn encode(&self) -> Value {
+        Value::Array(vec![self.role.as_str().into(), self.port.into()])
+    }
+
+    /// Reads that.
+    pub(crate) fn decode(value: Value) -> Result<Self, CborError> {
+        let field = CborError::Field("connect");
+        let parts = value.into_array().map_err(|_| field)?;
+        let Ok([role, port]) = <[Value; 2]>::try_from(parts) else { return Err(field) };
+        let role = role.into_text().map_err(|_| field)?;
+        let port = port.into_integer().ok().and_then(|i| u16::try_from(i).ok()).ok_or(field)?;
+        Ok(Self { role, port })
+    }
 }
 
 /// Where the files come from.
@@ -175,7 +196,7 @@ impl Config {
         Self {
             source: Source::Executable,
             args,
-            env: vec![PATH.to_owned(), "HOME=/tmp".to_owned(), "LANG=C.UTF-8".to_owned()],
+            env: [PATH, "HOME=/tmp", "LANG=C.UTF-8", SPIFFE].map(str::to_owned).to_vec(),
             open: Vec::new(),
             cwd: "/tmp".to_owned(),
             trees: Vec::new(),

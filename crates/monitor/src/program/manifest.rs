@@ -5,7 +5,7 @@ use ciborium::Value;
 use evidence::cbor;
 use evidence::{ContentDigest, Measurement};
 
-use super::config::{Config, Stdio};
+use super::config::{Config, Peer, Stdio};
 
 /// Hashed before the encoding, so that a manifest's digest is no other object's.
 const LABEL: &[u8] = b"casemate/manifest/v1";
@@ -49,6 +49,14 @@ pub struct PeerAddress {
     pub address: [u8; 4],
     /// The port.
     pub port: u16,
+}
+
+impl PeerAddress {
+    /// Whom it reaches.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        Peer { role: self.role.clone(), port: self.port }
+    }
 }
 
 /// Everything that is measured.

@@ -12,9 +12,8 @@ use channel::tls::Identity;
 use evidence::{Binder, BinderKind, HardwareEvidence, Nonce, SpkiDigest, StatementKey, Time};
 use platform::{PlatformError, keyholder};
 use rustls::pki_types::PrivateKeyDer;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use trust::Revocations;
-use trust::revocation::Revoked;
 
 use super::{Reporter, Status, clock};
 
@@ -32,21 +31,8 @@ pub(crate) struct Admitted {
 }
 
 impl Admitted {
-    pub(super) fn epochs(&self) -> Epochs {
+    fn epochs(&self) -> Epochs {
         Epochs { policy: self.admission.policy, revocation: self.revocations.epoch() }
-    }
-
-    /// True if the policy still lets this program speak with that peer, one way or the other.
-    pub(super) fn permits(&self, peer: &channel::Credential) -> bool {
-        let admission = &self.admission;
-        let mut roles = admission.connect.iter().chain(&admission.clients);
-        roles.any(|r| r == peer.role.as_str())
-    }
-
-    /// True if a peer's credential rests on something revoked.
-    pub(super) fn revoked(&self, peer: &channel::Credential) -> bool {
-        self.revocations.contains(&Revoked::Measurement(peer.measurement))
-            || self.revocations.contains(&Revoked::StatementKey(peer.statement_key))
     }
 }
 
@@ -128,12 +114,13 @@ async fn admit(
     Ok((admitted, connected))
 }
 
-/// Keeps the program admitted for as long as the authority agrees.
+/// Keeps the program admitted for as long as the authority agrees; `renew` asks for an admission before its time.
 pub(super) async fn keep(
     bundle: Bundle,
     client: Arc<keyholder::Client>,
     out: watch::Sender<Option<Admitted>>,
     reporter: Reporter,
+    renew: Arc<Notify>,
 ) {
     let Ok((holder, info)) = holder(&client) else { return };
     let mut known = Arc::<Revocations>::default();
@@ -161,7 +148,12 @@ pub(super) async fn keep(
                         .unwrap_or(1)
                         .max(1);
                     let news = connected.news(admitted.epochs());
-                    match tokio::time::timeout(Duration::from_secs(left), news).await {
+                    let news = tokio::time::timeout(Duration::from_secs(left), news);
+                    let news = tokio::select! {
+                        news = news => news,
+                        () = renew.notified() => break,
+                    };
+                    match news {
                         Ok(Ok(news)) => {
                             known = heard(&known, news.revocations, &admitted);
                             admitted.revocations = Arc::clone(&known);

@@ -4,16 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use channel::handshake::{AttestedStream, Endpoint, Mode, PeerPolicy};
-use channel::tls;
-use evidence::BinderKind;
-use platform::keyholder;
-use tokio::io::{AsyncRead, AsyncWrite};
+use channel::Mode;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
+use trust::policy::Outsider;
 
-use super::admit::{Admitted, ChannelSource};
-use super::clock;
+use super::channels::Channels;
 use super::porter::Porter;
 
 /// Connections at once, per port.
@@ -53,83 +49,32 @@ pub(super) async fn attested(
     listener: TcpListener,
     port: u16,
     porter: Arc<Porter>,
-    keyholder: Arc<keyholder::Client>,
-    standing: watch::Receiver<Option<Admitted>>,
+    channels: Channels,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let outside = next(&listener).await;
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-        let (porter, keyholder, standing) =
-            (Arc::clone(&porter), Arc::clone(&keyholder), standing.clone());
+        let (porter, channels) = (Arc::clone(&porter), channels.clone());
         tokio::spawn(async move {
-            let _ = one(outside, port, &porter, keyholder, standing).await;
+            let _ = one(outside, port, &porter, channels).await;
             drop(place);
         });
     }
 }
 
-async fn one(
-    outside: TcpStream,
-    port: u16,
-    porter: &Porter,
-    keyholder: Arc<keyholder::Client>,
-    standing: watch::Receiver<Option<Admitted>>,
-) -> Option<()> {
-    let admitted = standing.borrow().clone()?;
-    let config =
-        tls::server(Some(Arc::clone(&admitted.trust)), admitted.identity.clone(), tls::ALPN, clock)
-            .ok()?;
-    let endpoint = Endpoint {
-        own: Some(admitted.own),
-        trust: Arc::clone(&admitted.trust),
-        source: Arc::new(ChannelSource(keyholder)),
-        policy: PeerPolicy {
-            mode: Mode::Bound,
-            roles: admitted.admission.clients.clone(),
-            kinds: vec![BinderKind::ChannelMonitor, BinderKind::ChannelProgram],
-        },
-        epochs: admitted.epochs(),
-        clock,
-    };
-    let stream = endpoint.accept(config, outside).await.ok()?;
-    let mut inside = porter.connect(port).await.ok()?;
-    carry(stream, &mut inside, standing).await;
+async fn one(outside: TcpStream, port: u16, porter: &Porter, channels: Channels) -> Option<()> {
+    let clients = channels.admission_now()?.clients.clone();
+    let anonymous = Outsider::Anonymous.as_client();
+    let mut modes = vec![Mode::Bound];
+    if clients.iter().any(|c| c == anonymous) {
+        modes.push(Mode::OneSided);
+    }
+    let endpoint = channels.endpoint(modes, clients, port)?;
+    let stream = endpoint.accept(outside).await.ok()?;
+    let peer =
+        stream.peer().map_or_else(|| anonymous.to_owned(), |p| p.credential().role.to_string());
+    let inside = porter.connect(port).await.ok()?;
+    channels.carry(stream, inside, |a| a.clients.contains(&peer)).await;
     Some(())
-}
-
-/// Copies both ways until one side ends, the peer's credential ends, or the peer is revoked (I6).
-pub(super) async fn carry<T>(
-    mut stream: AttestedStream<T>,
-    inside: &mut TcpStream,
-    mut standing: watch::Receiver<Option<Admitted>>,
-) where
-    T: AsyncRead + AsyncWrite + Unpin,
-{
-    let peer = stream.peer().clone();
-    let now = standing.borrow().clone();
-    if now.is_none_or(|a| a.revoked(peer.credential())) {
-        return;
-    }
-    let left =
-        u64::try_from(peer.window().not_after.unix().saturating_sub(clock().unix())).unwrap_or(0);
-    let revoked = async {
-        loop {
-            if standing.changed().await.is_err() {
-                return;
-            }
-            let gone = standing
-                .borrow()
-                .as_ref()
-                .is_none_or(|a| a.revoked(peer.credential()) || !a.permits(peer.credential()));
-            if gone {
-                return;
-            }
-        }
-    };
-    tokio::select! {
-        _ = tokio::io::copy_bidirectional_with_sizes(&mut stream.stream, inside, 64 * 1024, 64 * 1024) => {}
-        () = tokio::time::sleep(Duration::from_secs(left)) => {}
-        () = revoked => {}
-    }
 }

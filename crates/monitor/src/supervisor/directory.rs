@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A file `{"role": "127.0.0.1:port"}`, replaced whole.
+/// A file `{"role:port": "127.0.0.1:port"}`, replaced whole.
 #[derive(Debug)]
 pub struct Directory(PathBuf);
 
@@ -26,16 +26,16 @@ impl Directory {
         fs::read(&self.0).ok().and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default()
     }
 
-    /// Address of a role, if anybody said so.
+    /// Address of a role's port, if anybody said so.
     #[must_use]
-    pub fn find(&self, role: &str) -> Option<String> {
-        self.read().remove(role)
+    pub fn find(&self, role: &str, port: u16) -> Option<String> {
+        self.read().remove(&format!("{role}:{port}"))
     }
 
-    /// Says where a role is reached.
-    pub fn set(&self, role: &str, address: &str) {
+    /// Says where a role's port is reached.
+    pub fn set(&self, role: &str, port: u16, address: &str) {
         let mut all = self.read();
-        all.insert(role.to_owned(), address.to_owned());
+        all.insert(format!("{role}:{port}"), address.to_owned());
         let new = self.0.with_extension("new");
         let written = serde_json::to_vec(&all).map(|bytes| fs::write(&new, bytes));
         if matches!(written, Ok(Ok(()))) {

@@ -303,6 +303,7 @@ impl Core {
             .iter()
             .filter(|p| p.connect.contains(&grant.role))
             .map(|p| p.role.to_string())
+            .chain(grant.outsiders.iter().map(|o| o.as_client().to_owned()))
             .collect();
         Ok(Admission {
             certificate,

@@ -48,6 +48,7 @@ fn program(role: &str, measured: u8) -> Program {
         listen: vec![80],
         connect: Vec::new(),
         secrets: Vec::new(),
+        outsiders: Vec::new(),
     }
 }
 

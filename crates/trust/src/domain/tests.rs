@@ -83,6 +83,10 @@ fn every_mistake_is_named() {
         ("[program.api]", "[program.API]", "a role"),
         ("\"node.corim\"", "\"other.corim\"", "reference values"),
         ("machines = \"any-genuine\"", "", "missing field `machines`"),
+        ("listen = [6379]", "listen = [6379]\nclients = [\"anyone\"]", "expected \"anonymous\""),
+        ("listen = [6379]", "listen = [6379]\nclients = [\"api\"]", "in `connect`"),
+        ("listen = [6379]", "listen = [6379]\nclient = [\"anonymous\"]", "did you mean `clients`?"),
+        ("connect = [\"cache\"]", "clients = [\"anonymous\"]", "listens on no port"),
     ] {
         let text = smallest().replacen(from, to, 1);
         assert_ne!(text, smallest(), "{from}");
@@ -95,4 +99,43 @@ fn every_mistake_is_named() {
 fn a_mistake_is_shown_with_its_line() {
     let said = compile(&smallest().replacen("listen =", "lisen =", 1)).unwrap_err().to_string();
     assert!(said.contains("line 19"), "{said}");
+}
+
+#[test]
+fn nobody_is_a_client_without_being_a_program_unless_the_policy_says_so() {
+    use crate::permission::{Action::Serve, Permissions};
+    let cache = RoleName::new("cache").unwrap();
+    let permits = |text: &str| {
+        let policy = compile(text).unwrap();
+        assert_eq!(Policy::decode(&policy.encode()).unwrap(), policy);
+        let permissions = Permissions::compile(&policy).unwrap();
+        (permissions.permits(&cache, &Serve(Outsider::Anonymous)), permissions.text())
+    };
+    assert!(!permits(&smallest()).0);
+    let (permitted, text) =
+        permits(&smallest().replacen("listen =", "clients = [\"anonymous\"]\nlisten =", 1));
+    let line = "permit (principal == Outsider::\"anonymous\", action == Action::\"connect\", resource == Role::\"cache\");\n";
+    assert!(permitted && text.contains(line), "{text}");
+    // The word among an admission's clients can be no role's name.
+    assert!(RoleName::new(Outsider::Anonymous.as_client()).is_none());
+}
+
+#[test]
+fn a_policy_of_the_first_format_is_read_as_it_was_signed() {
+    let hex =
+        include_str!("../../../../vectors/policy-1.hex").split_whitespace().collect::<String>();
+    let old = hex::decode(hex).unwrap();
+    let policy = Policy::decode(&old).unwrap();
+    assert_eq!(policy, compile(&smallest()).unwrap());
+    assert!(policy.programs.iter().all(|p| p.outsiders.is_empty()));
+    // What stands in the second format is refused in the first, and a third is not understood.
+    let mut new = policy.encode();
+    let version = |bytes: &mut Vec<u8>, v: u8| {
+        assert_eq!(bytes[1], 1, "the first key");
+        bytes[2] = v;
+    };
+    version(&mut new, 1);
+    assert_eq!(Policy::decode(&new), Err(evidence::cbor::CborError::UnknownField(8)));
+    version(&mut new, 3);
+    assert_eq!(Policy::decode(&new), Err(evidence::cbor::CborError::Version(3)));
 }
