@@ -2,7 +2,7 @@
 //! refusal; no more data than came, no message above its limit, and nothing panics.
 #![no_main]
 
-use channel::frame::{Event, FrameError, Kind, MESSAGE_MAX, Reader};
+use channel::frame::{Event, FrameError, Kind, Reader};
 use libfuzzer_sys::fuzz_target;
 
 /// Messages and data in their order, data joined where frames follow each other.
@@ -27,7 +27,7 @@ fn read(bytes: &[u8], size: usize) -> (Vec<(Option<Kind>, Vec<u8>)>, Option<Fram
                     piece = &piece[n..];
                 }
                 Some(Event::Message(kind, content)) => {
-                    assert!(!content.is_empty() && content.len() <= MESSAGE_MAX);
+                    assert!(!content.is_empty() && content.len() <= kind.len_max());
                     found.push((Some(kind), content));
                 }
                 None => assert!(piece.is_empty()),

@@ -74,10 +74,11 @@ where
     poll_fn(|cx| {
         let out = out.poll(cx, Pin::new(&mut plain), Pin::new(channel))?;
         let back = back.poll(cx, Pin::new(channel), Pin::new(&mut plain))?;
-        match (out, back) {
-            (Poll::Ready(()), Poll::Ready(())) => Poll::Ready(Ok(())),
-            _ => Poll::Pending,
+        if let (Poll::Ready(()), Poll::Ready(())) = (out, back) {
+            return Poll::Ready(Ok(()));
         }
+        // Also where nothing flows: a direction that has ended, or waits for a program that does not read.
+        channel.poll_ended(cx).map(Err)
     })
     .await
 }

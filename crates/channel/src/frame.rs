@@ -1,18 +1,24 @@
 //! Frames: what travels inside the TLS of an attested channel. A header of four bytes, then at most 64 KiB of data or one
-//! message of ours. `docs/formats/channel.md` is the page.
+//! message. `docs/formats/channel.md` is the page.
 //!
 //! Reading refuses unknown kinds, empty frames and lengths above the kind's limit before it keeps a byte of them.
 //! Where a frame ends is the reader's count, never a look at the content: a message inside data is data.
 
 use evidence::controls::holds;
+use evidence::statement;
 use thiserror::Error;
+
+use crate::credential::DER_MAX;
 
 /// Kind, then length (24 bits, big-endian).
 pub const HEADER_LEN: usize = 4;
 /// Most data in a frame: with its header it fills four TLS records exactly.
 pub const DATA_MAX: usize = 4 * 16_384 - HEADER_LEN;
-/// Longest message: a statement and a chain of full length, or revocations.
-pub const MESSAGE_MAX: usize = 256 * 1024;
+/// Longest news: revocations that the owners signed.
+pub const NEWS_MAX: usize = 256 * 1024;
+const STATEMENT_MAX: usize = statement::LEN_MAX;
+/// A leaf and its issuer, and what is around them.
+const CHAIN_MAX: usize = 2 * DER_MAX + 1024;
 
 /// What a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,26 +40,38 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [(Self, u8); 7] = [
-        (Self::Data, 0),
-        (Self::Hello, 1),
-        (Self::Statement, 2),
-        (Self::News, 3),
-        (Self::Offer, 4),
-        (Self::Answer, 5),
-        (Self::Confirm, 6),
+    /// Every kind, at the place that is its number.
+    const ALL: [Self; 7] = [
+        Self::Data,
+        Self::Hello,
+        Self::Statement,
+        Self::News,
+        Self::Offer,
+        Self::Answer,
+        Self::Confirm,
     ];
 
     fn code(self) -> u8 {
-        Self::ALL.iter().find(|(k, _)| *k == self).map_or(u8::MAX, |(_, c)| *c)
+        let at = Self::ALL.iter().position(|k| *k == self);
+        at.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX)
     }
 
     fn parse(code: u8) -> Option<Self> {
-        Self::ALL.iter().find(|(_, c)| *c == code).map(|(k, _)| *k)
+        Self::ALL.get(usize::from(code)).copied()
     }
 
-    const fn len_max(self) -> usize {
-        if matches!(self, Self::Data) { DATA_MAX } else { MESSAGE_MAX }
+    /// The longest content.
+    #[must_use]
+    pub const fn len_max(self) -> usize {
+        match self {
+            Self::Data => DATA_MAX,
+            Self::Hello => 1024,
+            Self::Statement => STATEMENT_MAX,
+            Self::News => NEWS_MAX,
+            Self::Offer => CHAIN_MAX,
+            Self::Answer => CHAIN_MAX + STATEMENT_MAX,
+            Self::Confirm => STATEMENT_MAX + 1024,
+        }
     }
 }
 
@@ -185,6 +203,16 @@ impl Reader {
         }
     }
 
+    /// The kind of the frame that has begun and not ended.
+    #[must_use]
+    pub const fn open_kind(&self) -> Option<Kind> {
+        match &self.open {
+            Some(Open::Data { .. }) => Some(Kind::Data),
+            Some(Open::Message { kind, .. }) => Some(*kind),
+            None => None,
+        }
+    }
+
     /// True between two frames.
     #[must_use]
     pub const fn is_between(&self) -> bool {
@@ -258,7 +286,7 @@ mod tests {
         for code in 7..=u8::MAX {
             assert_eq!(events(&[code, 0, 0, 1], 4), Err(FrameError::Kind(code)));
         }
-        for kind in [Kind::Data, Kind::News] {
+        for kind in Kind::ALL {
             let code = header(kind, 1).unwrap()[0];
             let max = kind.len_max();
             assert_eq!(events(&[code, 0, 0, 0], 4), Err(FrameError::Length { max, got: 0 }));
@@ -268,6 +296,5 @@ mod tests {
             assert_eq!(without("frame_length", long), Err(FrameError::Cut));
             assert!(header(kind, max).is_ok() && header(kind, max + 1).is_err());
         }
-        assert_eq!(u8::try_from(Kind::ALL.len()).unwrap(), 7);
     }
 }

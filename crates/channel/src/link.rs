@@ -7,6 +7,7 @@ use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use evidence::controls::holds;
 use evidence::{Nonce, Session, Side};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufReader};
 use tokio_rustls::TlsStream;
@@ -110,8 +111,12 @@ impl<T> Link<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
-    /// What stands next.
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Next>> {
+    /// What stands next; if `expected` is stated, a frame of another kind is refused at its header.
+    pub(crate) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        expected: Option<Kind>,
+    ) -> Poll<io::Result<Next>> {
         loop {
             let bytes = ready!(Pin::new(&mut self.tls).poll_fill_buf(cx))?;
             let Some(reader) = &mut self.frames else {
@@ -127,6 +132,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
                 });
             }
             let (used, event) = reader.read(bytes).map_err(invalid)?;
+            if let (Some(expected), Some(got)) = (expected, reader.open_kind())
+                && !holds("frame_kind", got == expected)
+            {
+                return Poll::Ready(Err(invalid(FrameError::Unexpected { expected, got })));
+            }
             if used > 0 {
                 Pin::new(&mut self.tls).consume(used);
             }
@@ -157,18 +167,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
 
     /// The next message, which must be of kind `expected`: before the handshake is over nothing else is taken.
     pub(crate) async fn message(&mut self, expected: Kind) -> Result<Vec<u8>, io::Error> {
-        let next = core::future::poll_fn(|cx| self.poll_next(cx)).await?;
-        let got = match next {
-            Next::Message(kind, bytes)
-                if evidence::controls::holds("frame_kind", kind == expected) =>
-            {
-                return Ok(bytes);
-            }
-            Next::Message(kind, _) => kind,
-            Next::Data(_) => Kind::Data,
-            Next::End => return Err(io::ErrorKind::UnexpectedEof.into()),
-        };
-        Err(invalid(FrameError::Unexpected { expected, got }))
+        match core::future::poll_fn(|cx| self.poll_next(cx, Some(expected))).await? {
+            Next::Message(got, bytes) if holds("frame_kind", got == expected) => Ok(bytes),
+            Next::Message(got, _) => Err(invalid(FrameError::Unexpected { expected, got })),
+            Next::Data(_) => Err(invalid(FrameError::Unexpected { expected, got: Kind::Data })),
+            Next::End => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
     }
 
     /// Sends what was put in.

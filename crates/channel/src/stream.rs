@@ -181,7 +181,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AttestedStream<T> {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
             self.check().map_err(|e| self.fail(e))?;
-            match self.link.poll_next(cx) {
+            match self.link.poll_next(cx, None) {
                 Poll::Ready(Ok(Next::Data(n))) => return Poll::Ready(Ok(n)),
                 Poll::Ready(Ok(Next::End)) => return Poll::Ready(Ok(0)),
                 Poll::Ready(Ok(Next::Message(kind, message))) => {
@@ -200,6 +200,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AttestedStream<T> {
         }
     }
 
+    /// Ready when the channel has ended for a reason of its own, though nobody reads or writes.
+    pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        loop {
+            if let Err(end) = self.check() {
+                return Poll::Ready(self.fail(end));
+            }
+            if let Err(e) = self.speak(cx) {
+                return Poll::Ready(e);
+            }
+            if !self.life.poll_change(cx) {
+                return Poll::Pending;
+            }
+        }
+    }
+
     /// True if something came of it that must be looked at.
     fn poll_rebinding(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let Self { link, bound, rebinding, .. } = self;
@@ -212,13 +227,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AttestedStream<T> {
             }
             Poll::Ready(Err(e)) => return Err(self.fail(e.into())),
         };
+        self.speak(cx)?;
+        Ok(came)
+    }
+
+    /// Sends what the reading task has put in, and lets a writing task that waited behind it go on.
+    fn speak(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.speaking && self.link.poll_drain(cx)?.is_ready() {
             self.speaking = false;
             if let Some(writer) = self.writer.take() {
                 writer.wake();
             }
         }
-        Ok(came)
+        Ok(())
     }
 }
 
@@ -259,6 +280,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for AttestedStream<T> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check().map_err(|e| this.fail(e))?;
+        if this.closed {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         let data = data.get(..DATA_MAX).unwrap_or(data);
         if data.is_empty() {
             return Poll::Ready(Ok(0));

@@ -6,6 +6,7 @@ mod channels;
 mod clock;
 mod egress;
 mod ingress;
+mod local;
 mod porter;
 mod raw;
 mod socket;
@@ -235,13 +236,18 @@ async fn live(
     tokio::spawn(workload::serve(workload, Arc::clone(&keyholder), bundle.clone()));
     for port in &start.listen {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?.to_string();
-        reporter.say(&Status::Listening { port: *port, address });
+        let address = listener.local_addr()?;
         if start.self_tls {
             tokio::spawn(ingress::pass_through(listener, *port, Arc::clone(&porter)));
         } else {
-            tokio::spawn(ingress::attested(listener, *port, Arc::clone(&porter), channels.clone()));
+            let (places, porter) = (ingress::places(), Arc::clone(&porter));
+            if let Some(local) = local::listen(&address) {
+                let (places, porter) = (Arc::clone(&places), Arc::clone(&porter));
+                tokio::spawn(ingress::attested(local, places, *port, porter, channels.clone()));
+            }
+            tokio::spawn(ingress::attested(listener, places, *port, porter, channels.clone()));
         }
+        reporter.say(&Status::Listening { port: *port, address: address.to_string() });
     }
     for (peer, listener) in egress {
         listener.set_nonblocking(true)?;

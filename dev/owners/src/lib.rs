@@ -48,6 +48,7 @@ pub fn role(name: &str, measured: u8) -> Program {
         listen: vec![80],
         connect: Vec::new(),
         secrets: Vec::new(),
+        outsiders: Vec::new(),
     }
 }
 

@@ -6,10 +6,9 @@ use evidence::cbor::{self, CborError, Fields};
 use trust::Revocations;
 use trust::signing::Signed;
 
-use crate::frame::MESSAGE_MAX;
+use crate::frame::Kind;
 use crate::standing::Epochs;
 
-const HELLO_MAX: usize = 1024;
 const VERSION: u64 = 1;
 /// Most revocations in one News; whoever lacks more asks its authority.
 pub(crate) const NEWS_MAX: usize = 64;
@@ -69,7 +68,7 @@ impl Hello {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CborError> {
-        let mut f = Fields::decode(bytes, HELLO_MAX)?;
+        let mut f = Fields::decode(bytes, Kind::Hello.len_max())?;
         f.version(VERSION)?;
         let hello = Self {
             nonce: f.named(2, "nonce", Nonce::from_slice)?,
@@ -100,7 +99,8 @@ pub(crate) fn news(revocations: &Revocations, heard: u64, own: u64) -> Vec<u8> {
         cbor::encode(&cbor::map(vec![(1, VERSION.into()), (2, Value::Array(list))]))
     };
     // With many owners a signed object is long, and fewer fit.
-    let fits = |n: &usize| encode(signed.get(..*n).unwrap_or(&signed)).len() <= MESSAGE_MAX;
+    let fits =
+        |n: &usize| encode(signed.get(..*n).unwrap_or(&signed)).len() <= Kind::News.len_max();
     let n = core::iter::successors(Some(most), |n| n.checked_div(2).filter(|h| h < n)).find(fits);
     encode(signed.get(..n.unwrap_or(0)).unwrap_or(&signed))
 }
@@ -108,7 +108,7 @@ pub(crate) fn news(revocations: &Revocations, heard: u64, own: u64) -> Vec<u8> {
 /// Reads [`news`]; what its revocations are worth, the owners' signatures say.
 pub(crate) fn read_news(bytes: &[u8]) -> Result<Vec<Signed>, CborError> {
     let field = CborError::Field("revocations");
-    let mut f = Fields::decode(bytes, MESSAGE_MAX)?;
+    let mut f = Fields::decode(bytes, Kind::News.len_max())?;
     f.version(VERSION)?;
     let list = f.array(2, "revocations")?;
     if list.len() > NEWS_MAX {

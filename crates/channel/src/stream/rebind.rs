@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use super::Bound;
 use crate::credential::{self, Credential, CredentialRefusal, P256Key, VerifiedCredential};
-use crate::frame::{Kind, MESSAGE_MAX};
+use crate::frame::Kind;
 use crate::handshake::bound::{self, Keys, Unbound, binder};
 use crate::handshake::{Party, Stating};
 use crate::link::{Link, Nonces};
@@ -113,7 +113,7 @@ fn offer(nonce: Nonce, chain: &[CertificateDer<'_>]) -> Vec<u8> {
 }
 
 fn read_offer(message: &[u8]) -> Result<(Nonce, Part), CborError> {
-    let mut f = Fields::decode(message, MESSAGE_MAX)?;
+    let mut f = Fields::decode(message, Kind::Offer.len_max())?;
     f.version(VERSION)?;
     let nonce = f.named(2, "nonce", Nonce::from_slice)?;
     let chain = read_chain(&mut f)?;
@@ -132,7 +132,7 @@ fn answer(nonce: Nonce, part: &Part) -> Vec<u8> {
 }
 
 fn read_answer(message: &[u8]) -> Result<(Nonce, Part), CborError> {
-    let mut f = Fields::decode(message, MESSAGE_MAX)?;
+    let mut f = Fields::decode(message, Kind::Answer.len_max())?;
     f.version(VERSION)?;
     let nonce = f.named(2, "nonce", Nonce::from_slice)?;
     let chain = read_chain(&mut f)?;
@@ -147,7 +147,7 @@ fn confirm(part: &Part) -> Vec<u8> {
 }
 
 fn read_confirm(message: &[u8]) -> Result<Part, CborError> {
-    let mut f = Fields::decode(message, MESSAGE_MAX)?;
+    let mut f = Fields::decode(message, Kind::Confirm.len_max())?;
     f.version(VERSION)?;
     let (statement, proof) = (f.bytes(4, "statement")?, f.bytes(5, "proof")?);
     f.finish()?;

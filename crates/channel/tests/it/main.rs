@@ -8,6 +8,7 @@
 )]
 
 mod attacks;
+mod carry;
 mod credentials;
 mod epochs;
 mod negotiated;

@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use channel::Mode;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::channels::Channels;
+use super::local;
 use crate::program::config::Peer;
 use crate::supervisor::Directory;
 
@@ -50,8 +52,22 @@ async fn one(
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
-    let outside = TcpStream::connect(address.await.ok()?).await.ok()?;
-    let _ = (outside.set_nodelay(true), inside.set_nodelay(true));
+    let address = address.await.ok()?;
+    if let Some(outside) = local::connect(&address).await {
+        return meet(role, port, inside, outside, channels).await;
+    }
+    let outside = TcpStream::connect(address).await.ok()?;
+    let _ = outside.set_nodelay(true);
+    meet(role, port, inside, outside, channels).await
+}
+
+async fn meet(
+    role: String,
+    port: u16,
+    inside: TcpStream,
+    outside: impl AsyncRead + AsyncWrite + Unpin + Send,
+    channels: Channels,
+) -> Option<()> {
     let endpoint = channels.endpoint(vec![Mode::Bound], vec![role.clone()], port)?;
     let stream = endpoint.connect(outside).await.ok()?;
     channels.carry(stream, inside, |a| a.connect.contains(&role)).await;
