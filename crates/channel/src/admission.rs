@@ -2,6 +2,9 @@
 //! is the page; this file has the messages, [`client`] the asking side.
 
 pub mod client;
+mod log_seen;
+
+pub use log_seen::{LogProof, LogRefusal, LogSeen};
 
 use ciborium::Value;
 use evidence::cbor::{self, CborError, Fields};
@@ -106,6 +109,8 @@ pub struct AdmissionRequest {
     pub statement: Vec<u8>,
     /// The key's signature (ECDSA P-256, DER) over the binder's encoding.
     pub proof_of_possession: Vec<u8>,
+    /// Entries of the log the client has seen, from which it wants proof that nothing before was changed.
+    pub log_seen: u64,
 }
 
 /// Its answer.
@@ -129,6 +134,8 @@ pub struct Admission {
     pub decision: ContentDigest,
     /// Secrets, by name.
     pub secrets: Vec<(String, Vec<u8>)>,
+    /// Proof that it stands in the log.
+    pub log: LogProof,
 }
 
 /// A no: reasons for the one who asked.
@@ -170,6 +177,7 @@ impl AdmissionRequest {
             (5, hardware_value(self.hardware.as_ref())),
             (6, bytes(&self.statement)),
             (7, bytes(&self.proof_of_possession)),
+            (8, self.log_seen.into()),
         ]))
     }
 
@@ -190,6 +198,7 @@ impl AdmissionRequest {
             hardware: read_hardware(f.take(5, "hardware")?)?,
             statement: f.bytes(6, "statement")?,
             proof_of_possession: f.bytes(7, "proof_of_possession")?,
+            log_seen: f.uint(8, "log_seen")?,
         };
         f.finish()?;
         Ok(request)
@@ -300,6 +309,7 @@ impl Admission {
             (8, self.log_index.into()),
             (9, bytes(self.decision.as_bytes())),
             (10, Value::Map(secrets)),
+            (11, self.log.value()),
         ]))
     }
 
@@ -330,6 +340,7 @@ impl Admission {
                         .collect()
                 })
                 .ok_or(CborError::Field("secrets"))?,
+            log: LogProof::read(f.take(11, "log")?)?,
         };
         f.finish()?;
         Ok(admission)

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
+use ledger::entry::Entry;
 use ledger::note::Verifier;
 use serde_json::json;
-use services::authority::Entry;
 
 use crate::domain::Domain;
 use crate::explain;
@@ -63,7 +63,7 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
                 match Entry::parse(entry) {
                     Some(e) => {
                         let rest = String::from_utf8_lossy(e.rest);
-                        println!("{n:>6}  {}  {:<10}  {rest}", e.at, e.kind);
+                        println!("{n:>6}  {}  {:<10}  {rest}", e.at, e.kind.as_str());
                     }
                     None => println!("{n:>6}  {}", String::from_utf8_lossy(entry)),
                 }
@@ -87,7 +87,7 @@ pub fn recheck(domain: &Domain, log: &Path) -> Result<(usize, Vec<(String, check
             reports.push((role.to_owned(), withheld()));
             continue;
         };
-        let record = explain::read(key, log, digest)?;
+        let record = explain::read(key, log, &digest)?;
         // The checker follows the record's own policy; whose word that policy is, the owners' signatures say.
         let signed = owners.iter().any(|p| p.signed().payload == record.policy);
         if !signed || record.domain != domain.genesis.root() {

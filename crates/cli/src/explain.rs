@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use checker::DecisionRecord;
 use evidence::ContentDigest;
+use ledger::entry::Entry;
 use serde_json::json;
-use services::authority::{AuditSecret, Entry, sealed_record};
+use services::authority::{AuditSecret, sealed_record};
 
 use crate::audit;
 use crate::domain::Domain;
@@ -29,7 +30,7 @@ pub fn newest(domain: &Domain, role: &str) -> Result<DecisionRecord> {
     let entries = audit::entries(domain, &log)?;
     let digest = entries.iter().rev().find_map(|e| {
         let (name, digest) = Entry::parse(e)?.admission()?;
-        (name == role).then(|| digest.to_owned())
+        (name == role).then_some(digest)
     });
     let digest = digest.ok_or_else(|| {
         Failure::Refused(format!("{role} was never admitted; `casemate ps` shows why"))
@@ -46,12 +47,10 @@ fn withheld() -> Failure {
 }
 
 /// A record by its digest.
-pub fn read(key: &AuditSecret, log: &Path, digest: &str) -> Result<DecisionRecord> {
-    let path = log.join("decisions").join(digest);
+pub fn read(key: &AuditSecret, log: &Path, name: &ContentDigest) -> Result<DecisionRecord> {
+    let path = log.join("decisions").join(name.to_string());
     let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-    let name = ContentDigest::from_hex(digest)
-        .ok_or_else(|| Failure::Refused(format!("the log names {digest:?}, which is no digest")))?;
-    let record = sealed_record::open(key, &name, &bytes);
+    let record = sealed_record::open(key, name, &bytes);
     Ok(DecisionRecord::decode(&record.map_err(|e| Failure::Refused(e.to_string()))?)?)
 }
 

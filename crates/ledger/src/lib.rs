@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod disk;
+pub mod entry;
 pub mod note;
 pub mod tree;
 

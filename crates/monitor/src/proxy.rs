@@ -229,6 +229,7 @@ async fn live(
         standing: standing.clone(),
         own,
         pace: socket::Pace::default(),
+        seen: tokio::sync::Mutex::default(),
         reporter: reporter.clone(),
     };
     tokio::spawn(socket::serve(program, clerk));

@@ -9,7 +9,7 @@ mod shell;
 mod start;
 
 pub use core::{Core, Limits};
-pub use ledgered::{Entry, Ledgered};
+pub use ledgered::Ledgered;
 pub use sealed_record::{AuditSecret, SealedRecordError};
 pub use shell::{Speaker, serve};
 pub use start::{AuthorityError, Bootstrap, run};

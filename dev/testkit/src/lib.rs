@@ -7,8 +7,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use channel::admission::Bundle;
 use channel::admission::client::{self, AdmissionError, Attester, Connected, Pending};
+use channel::admission::{Bundle, LogSeen};
 use channel::credential::{Ca, spki_digest};
 use channel::keys::LeafKey;
 use channel::{DomainTrust, StatementSource, admission::Admission};
@@ -97,7 +97,7 @@ impl Town {
         let endorsement = AuthorityEndorsement {
             domain: root,
             ca: spki_digest(ca.certificate()).unwrap(),
-            log: "log".into(),
+            log: log_signer().verifier().to_text(),
             measurement: AUTHORITY,
             audit: AuditSecret::new(AUDIT).public().unwrap(),
             window,
@@ -128,7 +128,7 @@ impl Town {
     /// The state of an authority whose log and records live in `dir`.
     pub fn core(self, dir: &Path) -> Core {
         let policy = self.in_force();
-        let signer = Signer::new("town/log", Secret::new([5; 32])).unwrap();
+        let signer = log_signer();
         let audit = self.trust.authority().endorsement().audit;
         let log = Ledgered::open(dir, signer, audit).unwrap();
         Core::new(self.trust, self.ca, policy, log, self.limits)
@@ -150,6 +150,11 @@ impl Town {
         });
         Served { address, trust, machine, owner, genesis, clock }
     }
+}
+
+/// The key of the authority's log.
+pub fn log_signer() -> Signer {
+    Signer::new("town/log", Secret::new([5; 32])).unwrap()
 }
 
 /// Signs an object as the owner.
@@ -302,9 +307,22 @@ impl Served {
         monitor: &impl Attester,
         exportable: bool,
     ) -> Result<(Admission, Connected, LeafKey), AdmissionError> {
+        self.admit_after(monitor, exportable, &mut LogSeen::default()).await
+    }
+
+    /// A whole admission of a client that has seen the log before.
+    ///
+    /// # Errors
+    /// [`AdmissionError`].
+    pub async fn admit_after(
+        &self,
+        monitor: &impl Attester,
+        exportable: bool,
+        seen: &mut LogSeen,
+    ) -> Result<(Admission, Connected, LeafKey), AdmissionError> {
         let (pending, key) = self.begin(monitor, exportable).await?;
         let signature = key.sign(&pending.to_be_signed()).unwrap();
-        let (admission, connected) = pending.finish(signature).await?;
+        let (admission, connected) = pending.finish(signature, seen).await?;
         Ok((admission, connected, key))
     }
 }

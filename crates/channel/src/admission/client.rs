@@ -24,7 +24,7 @@ use trust::{EndorsedAuthority, Genesis};
 
 use super::{
     AUTHORITY_ROLE, Admission, AdmissionRequest, BODY_MAX, Bundle, Challenge, ChallengeRequest,
-    News, Refused,
+    LogRefusal, LogSeen, News, Refused,
 };
 use crate::credential::P256Key;
 use crate::credential::{self, CredentialRefusal, DomainTrust};
@@ -83,6 +83,9 @@ pub enum AdmissionError {
         /// Ours.
         own: Time,
     },
+    /// The log does not show the admission, or another past than before.
+    #[error(transparent)]
+    Log(#[from] LogRefusal),
     /// Own platform.
     #[error(transparent)]
     Platform(#[from] PlatformError),
@@ -296,6 +299,7 @@ pub async fn begin(
         hardware,
         statement: Vec::new(),
         proof_of_possession: Vec::new(),
+        log_seen: 0,
     };
     let binder = Binder { claims: request.claims(), ..own };
     request.statement = attester.state(&binder)?;
@@ -325,15 +329,17 @@ impl Pending {
         self.request.statement = state(&self.binder);
     }
 
-    /// Second half: sends all, checks the answer.
+    /// Second half: sends all, checks the answer, and that the log `seen` before has grown by this admission.
     ///
     /// # Errors
     /// [`AdmissionError`].
     pub async fn finish(
         mut self,
         proof_of_possession: Vec<u8>,
+        seen: &mut LogSeen,
     ) -> Result<(Admission, Connected), AdmissionError> {
         self.request.proof_of_possession = proof_of_possession;
+        self.request.log_seen = seen.size();
         let answer = self
             .connection
             .call("POST", "/v1/admission", self.request.encode(), Held::Never)
@@ -348,6 +354,8 @@ impl Pending {
         if !holds("own_credential", mine) {
             return Err(AdmissionError::WrongCredential);
         }
+        let log = &trust.authority().endorsement().log;
+        seen.extend(log, &admission, credential.credential())?;
         Ok((admission, Connected(self.connection)))
     }
 }

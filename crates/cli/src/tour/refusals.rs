@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use channel::admission::Bundle;
 use channel::admission::client::{self, AdmissionError, Attester};
+use channel::admission::{Bundle, LogSeen};
 use checker::DecisionRecord;
 use evidence::layered::{verify_monitor, verify_program_digest};
 use evidence::statement::Anchor;
@@ -174,7 +174,7 @@ fn attempt(domain: &Domain, given: &Given, clock: fn() -> Time) -> Result<Admiss
                 Err(e) => return Ok(e),
             };
         let signature = key.sign(&pending.to_be_signed()).context("signature")?;
-        match pending.finish(signature).await {
+        match pending.finish(signature, &mut LogSeen::default()).await {
             Err(e) => Ok(e),
             Ok((admission, _)) => bail!("admitted as {}", admission.role),
         }

@@ -88,13 +88,16 @@ fn strangers_get_errors_and_honest_programs_go_on() {
         serde_json::from_str(&stage.good("shop", &["ps", "--format", "json"])).unwrap();
     let address = ps[0]["address"].as_str().unwrap().to_owned();
     // The only routes that answer a stranger with more than an error say nothing but the log's public state.
-    for path in ["/v1/health", "/v1/log/checkpoint", "/v1/epoch"] {
+    let tile = "/v1/log/tile/entries/000.p/1";
+    for path in ["/v1/health", "/v1/log/checkpoint", "/v1/epoch", tile] {
         assert_eq!(status(&address, "GET", path, b""), 200, "{path}");
     }
     for path in [
         "/",
         "/v1",
         "/v1/decision/x",
+        "/v1/log/tile/0/999",
+        "/v1/log/tile/../../genesis.cbor",
         "/v1/policy",
         "/metrics",
         "/v1/admission",
@@ -148,6 +151,7 @@ fn a_challenge_is_answered_once_and_only_on_its_connection() {
         hardware: None,
         statement: Vec::new(),
         proof_of_possession: Vec::new(),
+        log_seen: 0,
     };
     // Without a challenge of this connection there is nothing to answer, whatever was asked on another.
     assert_eq!(status(address, "POST", "/v1/admission", &request.encode()), 403);

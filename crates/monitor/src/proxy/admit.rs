@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use channel::DomainTrust;
 use channel::admission::client::{self, AdmissionError, Attester, Connected};
-use channel::admission::{Admission, Bundle};
+use channel::admission::{Admission, Bundle, LogSeen};
 use channel::handshake::{Epochs, StatementSource};
 use channel::tls::Identity;
 use evidence::{Binder, BinderKind, HardwareEvidence, Nonce, SpkiDigest, StatementKey, Time};
@@ -86,6 +86,7 @@ async fn admit(
     bundle: &Bundle,
     holder: &Holder,
     root: evidence::DomainRoot,
+    seen: &mut LogSeen,
 ) -> Result<(Admitted, Connected), AdmissionError> {
     let own = |e: rcgen::Error| std::io::Error::other(e);
     let trust = client::trust_of(bundle, root, clock())?;
@@ -94,7 +95,7 @@ async fn admit(
     let pending =
         client::begin(&bundle.authority, &trust, holder, &spki, None, false, clock).await?;
     let signature = rcgen::SigningKey::sign(&key, &pending.to_be_signed()).map_err(own)?;
-    let (admission, connected) = pending.finish(signature).await?;
+    let (admission, connected) = pending.finish(signature, seen).await?;
     // Now that everything it said has been checked, its time counts, and the host's no longer.
     if let Some(said) = connected.said() {
         super::clock::discipline(&said);
@@ -123,9 +124,9 @@ pub(super) async fn keep(
     renew: Arc<Notify>,
 ) {
     let Ok((holder, info)) = holder(&client) else { return };
-    let mut known = Arc::<Revocations>::default();
+    let (mut known, mut seen) = (Arc::<Revocations>::default(), LogSeen::default());
     loop {
-        match admit(&bundle, &holder, info.domain).await {
+        match admit(&bundle, &holder, info.domain, &mut seen).await {
             Err(why) => {
                 // A no ends what was allowed before; an authority that cannot be reached only lets it run out (I6).
                 if matches!(why, AdmissionError::Refused(_)) {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use channel::DomainTrust;
-use channel::admission::Bundle;
 use channel::admission::client::{self, AdmissionError, Pending};
+use channel::admission::{Bundle, LogSeen};
 use channel::standing::Epochs;
 use evidence::cbor;
 use evidence::controls::holds;
@@ -46,6 +46,8 @@ pub(super) struct Clerk {
     /// For a program with the grant `self-tls`: it is admitted with a key of its own.
     pub(super) own: Option<OwnKey>,
     pub(super) pace: Pace,
+    /// What this program's own key was shown of the log.
+    pub(super) seen: Mutex<LogSeen>,
     pub(super) reporter: Reporter,
 }
 
@@ -188,7 +190,9 @@ impl Clerk {
         begun: Begun,
         signature: Vec<u8>,
     ) -> Result<Vec<Vec<u8>>, AdmissionError> {
-        let finished = tokio::time::timeout(ADMISSION_MAX, begun.pending.finish(signature));
+        let mut seen = self.seen.lock().await;
+        let finished =
+            tokio::time::timeout(ADMISSION_MAX, begun.pending.finish(signature, &mut seen));
         let (admission, connected) = finished.await.map_err(too_long)??;
         if let Some(said) = connected.said() {
             super::clock::discipline(&said);

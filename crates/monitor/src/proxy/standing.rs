@@ -142,6 +142,7 @@ impl Standing {
             log_index: 0,
             decision: evidence::ContentDigest::of(b""),
             secrets,
+            log: channel::admission::LogProof::default(),
         };
         let (admission, revocations) = (Arc::new(admission), Arc::new(revocations));
         Self { admission, revocations, policy: 1 }

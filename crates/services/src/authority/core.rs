@@ -16,6 +16,7 @@ use evidence::{
     Authentic, Binder, HardwareEvidence, HardwareFacts, Kind, MonitorBinding, Nonce, SpkiDigest,
     StatementKey, Time, Window, software,
 };
+use ledger::entry::Kind as EntryKind;
 use trust::policy::{PolicyError, PolicyInForce};
 use trust::revocation::{Revocations, Revoked};
 use trust::signing::Signed;
@@ -150,7 +151,7 @@ impl Core {
         let payload = signed.payload.clone();
         let genesis = self.trust.authority().genesis().clone();
         let revoked = self.revocations.add(signed, &genesis).map_err(one)?.clone();
-        self.log.enter("revocation", now, &payload).map_err(one)?;
+        self.log.enter(EntryKind::Revocation, now, &payload).map_err(one)?;
         if let Revoked::StatementKey(key) = revoked {
             self.leases.remove(&key);
         }
@@ -267,7 +268,7 @@ impl Core {
             secrets: grant.secrets.clone(),
         };
         let decision = record.digest();
-        let log_index = self.log.admission(&record).map_err(one)?;
+        let (log_index, log) = self.log.admission(&record, request.log_seen).map_err(one)?;
         // 6
         let life = if request.exportable {
             self.limits.exportable_secs
@@ -315,6 +316,7 @@ impl Core {
             log_index,
             decision,
             secrets: Vec::new(),
+            log,
         })
     }
 
@@ -384,5 +386,11 @@ impl Core {
     #[must_use]
     pub fn checkpoint(&self) -> &str {
         self.log.checkpoint()
+    }
+
+    /// A tile of the log.
+    #[must_use]
+    pub fn tile(&self, path: &str) -> Option<Vec<u8>> {
+        self.log.tile(path)
     }
 }

@@ -7,10 +7,12 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use channel::admission::LogProof;
 use checker::DecisionRecord;
 use evidence::{AuditKey, ContentDigest, Time};
 use ledger::LogError;
 use ledger::disk::Log;
+use ledger::entry::{Entry, Kind};
 use ledger::note::Signer;
 use trust::policy::PolicyInForce;
 
@@ -25,42 +27,6 @@ pub struct Ledgered {
     audit: AuditKey,
     /// Versions of policies that were entered.
     policies: BTreeSet<u64>,
-}
-
-/// One entry taken apart: `KIND UNIX REST`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
-    /// `admission`, `refusal`, `revocation`, `policy`.
-    pub kind: &'a str,
-    /// When, by the authority's clock.
-    pub at: Time,
-    /// For an admission `ROLE DIGEST`.
-    pub rest: &'a [u8],
-}
-
-impl<'a> Entry<'a> {
-    /// Reads one; none if it is not of this form.
-    #[must_use]
-    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let mut parts = bytes.splitn(3, |b| *b == b' ');
-        let mut text = || core::str::from_utf8(parts.next()?).ok();
-        let (kind, at) = (text()?, text()?.parse().ok()?);
-        Some(Self { kind, at: Time::from_unix(at), rest: parts.next()? })
-    }
-
-    /// Version of a policy that came into force.
-    #[must_use]
-    pub fn policy(&self) -> Option<u64> {
-        (self.kind == "policy").then_some(())?;
-        core::str::from_utf8(self.rest).ok()?.split(' ').next()?.parse().ok()
-    }
-
-    /// Role and digest of an admission.
-    #[must_use]
-    pub fn admission(&self) -> Option<(&'a str, &'a str)> {
-        (self.kind == "admission").then_some(())?;
-        core::str::from_utf8(self.rest).ok()?.split_once(' ')
-    }
 }
 
 impl Ledgered {
@@ -91,23 +57,39 @@ impl Ledgered {
     ///
     /// # Errors
     /// [`LogError`].
-    pub fn enter(&mut self, kind: &str, at: Time, what: &[u8]) -> Result<u64, LogError> {
-        // Never backwards, so that the last entry's time is the bound.
-        let at = at.max(self.newest);
-        let mut entry = format!("{kind} {} ", at.unix()).into_bytes();
-        entry.extend(what.get(..what.len().min(4096)).unwrap_or_default());
-        let index = self.log.append(&[&entry])?;
-        self.newest = at;
-        Ok(index)
+    pub fn enter(&mut self, kind: Kind, at: Time, rest: &[u8]) -> Result<u64, LogError> {
+        self.append(kind, at, rest).map(|(index, _)| index)
     }
 
-    /// Keeps an admission's record and enters its digest.
+    fn append(&mut self, kind: Kind, at: Time, rest: &[u8]) -> Result<(u64, Vec<u8>), LogError> {
+        // Never backwards, so that the last entry's time is the bound.
+        let at = at.max(self.newest);
+        let entry = Entry { kind, at, rest }.encode();
+        let index = self.log.append(&[&entry])?;
+        self.newest = at;
+        Ok((index, entry))
+    }
+
+    /// Keeps an admission's record and enters its digest: the entry's index, and proof for a client that has seen the first
+    /// `seen` entries. One that claims to have seen more than there are gets none: it refuses what follows.
     ///
     /// # Errors
     /// [`LogError`].
-    pub fn admission(&mut self, record: &DecisionRecord) -> Result<u64, LogError> {
+    pub fn admission(
+        &mut self,
+        record: &DecisionRecord,
+        seen: u64,
+    ) -> Result<(u64, LogProof), LogError> {
         let digest = self.keep(&record.encode())?;
-        self.enter("admission", record.at, format!("{} {digest}", record.role).as_bytes())
+        let rest = format!("{} {digest}", record.role);
+        let (index, entry) = self.append(Kind::Admission, record.at, rest.as_bytes())?;
+        let proof = LogProof {
+            entry,
+            checkpoint: self.log.checkpoint().to_owned(),
+            inclusion: self.log.inclusion(index).unwrap_or_default(),
+            consistency: self.log.consistency(seen).unwrap_or_default(),
+        };
+        Ok((index, proof))
     }
 
     /// Keeps why somebody with authentic evidence was refused, and enters its digest: reasons name programs and machines,
@@ -117,7 +99,7 @@ impl Ledgered {
     /// [`LogError`].
     pub fn refusal(&mut self, at: Time, reasons: &str) -> Result<u64, LogError> {
         let digest = self.keep(reasons.as_bytes())?;
-        self.enter("refusal", at, digest.to_string().as_bytes())
+        self.enter(Kind::Refusal, at, digest.to_string().as_bytes())
     }
 
     /// A record, encrypted to the owners' audit key and durable, under its digest.
@@ -143,7 +125,7 @@ impl Ledgered {
         let (version, digest) = (policy.policy().version, policy.digest());
         let entered = self.policies.contains(&version);
         if !entered {
-            self.enter("policy", at, format!("{version} {digest}").as_bytes())?;
+            self.enter(Kind::Policy, at, format!("{version} {digest}").as_bytes())?;
             self.policies.insert(version);
         }
         Ok(())
@@ -153,5 +135,11 @@ impl Ledgered {
     #[must_use]
     pub fn checkpoint(&self) -> &str {
         self.log.checkpoint()
+    }
+
+    /// A tile or bundle of entries, `0/x001/234` or `entries/000.p/17`; none if there is none like it.
+    #[must_use]
+    pub fn tile(&self, path: &str) -> Option<Vec<u8>> {
+        self.log.tile(path)
     }
 }

@@ -33,6 +33,8 @@ use trust::signing::{SIGNED_MAX, Signed};
 use super::core::{Adoption, Core};
 use super::start::{AuthorityError, keep};
 
+/// Where the log's tiles are.
+const TILES: &str = "/v1/log/tile/";
 /// Connections at once.
 const CONNECTIONS_MAX: usize = 1024;
 /// A TLS handshake.
@@ -118,6 +120,10 @@ fn bad() -> Answer {
         StatusCode::BAD_REQUEST,
         b"the body is not of the interface; see docs/api/authority.md\n".to_vec(),
     )
+}
+
+fn not_found() -> Answer {
+    answer(StatusCode::NOT_FOUND, b"there is no such thing; see docs/api/authority.md\n".to_vec())
 }
 
 /// Serves on `listener` until the process ends; revocations are kept in `state` before they are acknowledged.
@@ -228,6 +234,11 @@ impl Connection {
             ("GET", "/v1/log/checkpoint") => {
                 answer(StatusCode::OK, self.shared.core().checkpoint().as_bytes().to_vec())
             }
+            ("GET", tile) if tile.starts_with(TILES) => {
+                let path = tile.strip_prefix(TILES).unwrap_or_default();
+                let found = self.shared.core().tile(path);
+                found.map_or_else(not_found, |bytes| answer(StatusCode::OK, bytes))
+            }
             ("GET", "/v1/epoch") => {
                 answer(StatusCode::OK, format!("{}\n", self.shared.core().epoch()).into_bytes())
             }
@@ -251,10 +262,7 @@ impl Connection {
                 }
             }
             ("POST", "/v1/policy") => self.policy(request).await,
-            _ => answer(
-                StatusCode::NOT_FOUND,
-                b"no such route; see docs/api/authority.md\n".to_vec(),
-            ),
+            _ => not_found(),
         }
     }
 

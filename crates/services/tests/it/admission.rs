@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use channel::admission::LogSeen;
 use channel::admission::client::{self, AdmissionError, Attester};
 use channel::keys::LeafKey;
 use evidence::controls::without;
@@ -44,7 +45,7 @@ fn a_key_that_is_not_shown_to_be_held_is_not_certified() {
             let (pending, _) = town.begin(&web, false).await.unwrap();
             let thief = LeafKey::generate().unwrap();
             let signature = thief.sign(&pending.to_be_signed()).unwrap();
-            reasons(pending.finish(signature).await.map(drop))
+            reasons(pending.finish(signature, &mut LogSeen::default()).await.map(drop))
         })
     };
     assert!(try_it().starts_with("proof of possession"), "{}", try_it());
@@ -86,7 +87,7 @@ fn the_certified_key_is_the_one_the_challenge_was_made_for() {
             .unwrap();
             pending.dangerous_exchange_key(second.spki(), |b| Attester::state(&web, b).unwrap());
             let signature = second.sign(&pending.to_be_signed()).unwrap();
-            reasons(pending.finish(signature).await.map(drop))
+            reasons(pending.finish(signature, &mut LogSeen::default()).await.map(drop))
         })
     };
     assert!(try_it().starts_with("proof of possession"), "{}", try_it());
@@ -164,7 +165,7 @@ fn a_challenge_that_waited_longer_than_half_a_minute_is_not_answered_any_more() 
             let (pending, key) = town.begin(&web, false).await.unwrap();
             LATER.store(secs, Ordering::Relaxed);
             let signature = key.sign(&pending.to_be_signed()).unwrap();
-            reasons(pending.finish(signature).await.map(drop))
+            reasons(pending.finish(signature, &mut LogSeen::default()).await.map(drop))
         })
     };
     assert_eq!(answered_after(30), "admitted");

@@ -6,6 +6,7 @@ use channel::admission::client::{AdmissionError, Attester};
 use channel::admission::{
     AUTHORITY_ROLE, Admission, AdmissionRequest, Challenge, ChallengeRequest,
 };
+use channel::admission::{LogProof, LogRefusal};
 use channel::credential::Credential;
 use channel::keys::LeafKey;
 use channel::session::server_session;
@@ -16,6 +17,8 @@ use evidence::{
     Binder, BinderKind, ContentDigest, DomainRoot, End, Kind, Measurement, Nonce, Side, SpkiDigest,
     Window,
 };
+use ledger::entry::{Entry, Kind as EntryKind};
+use ledger::note::Checkpoint;
 use testkit::{AUTHORITY, Monitor, NOW, Served, Town, clock, program};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -37,6 +40,8 @@ struct Lie {
     old_time: bool,
     other_domain: bool,
     unsigned_time: bool,
+    /// It logs another decision than it made.
+    unlogged: bool,
 }
 
 const HONEST: Lie = Lie {
@@ -47,6 +52,7 @@ const HONEST: Lie = Lie {
     old_time: false,
     other_domain: false,
     unsigned_time: false,
+    unlogged: false,
 };
 
 /// One request's body; the framing is hyper's, which sends a content length.
@@ -131,6 +137,7 @@ async fn cheat(town: Town, listener: TcpListener, lie: Lie) -> Option<()> {
     let (asked_with, asked) = request(&mut tls).await?;
     let asked = AdmissionRequest::decode(&asked).unwrap();
     let spki = if lie.other_key { key.spki() } else { &asked.spki };
+    let decision = ContentDigest::of(b"");
     let admission = Admission {
         certificate: issue("web", Measurement::new([0x11; 48]), spki),
         role: "web".to_owned(),
@@ -139,11 +146,21 @@ async fn cheat(town: Town, listener: TcpListener, lie: Lie) -> Option<()> {
         policy: 1,
         revocation: 0,
         log_index: 0,
-        decision: ContentDigest::of(b""),
+        decision,
         secrets: Vec::new(),
+        log: one_entry(if lie.unlogged { "api" } else { "web" }, decision),
     };
     respond(&mut tls, &time(asked_with), &admission.encode()).await;
     Some(())
+}
+
+/// A log of one admission.
+fn one_entry(role: &str, decision: ContentDigest) -> LogProof {
+    let rest = format!("{role} {decision}");
+    let entry = Entry { kind: EntryKind::Admission, at: NOW, rest: rest.as_bytes() }.encode();
+    let checkpoint = Checkpoint { size: 1, root: ledger::tree::leaf(&entry) };
+    let checkpoint = testkit::log_signer().sign(&checkpoint).unwrap();
+    LogProof { entry, checkpoint, ..LogProof::default() }
 }
 
 /// How an honest client fares with it.
@@ -192,6 +209,13 @@ fn a_credential_for_somebody_elses_key_is_not_taken() {
     let lie = Lie { other_key: true, ..HONEST };
     assert!(matches!(meet(lie), Err(AdmissionError::WrongCredential)));
     without("own_credential", || meet(lie)).unwrap();
+}
+
+#[test]
+fn a_credential_that_the_authority_did_not_log_is_not_taken() {
+    let lie = Lie { unlogged: true, ..HONEST };
+    assert!(matches!(meet(lie), Err(AdmissionError::Log(LogRefusal::Entry { .. }))));
+    without("log_entry", || meet(lie)).unwrap();
 }
 
 #[test]

@@ -4,4 +4,5 @@
 
 mod admission;
 mod impostor;
+mod log;
 mod policy;

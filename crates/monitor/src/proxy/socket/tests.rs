@@ -107,8 +107,8 @@ impl World {
         let (reporter, keyholder) =
             (Reporter(Arc::new(ours)), Arc::new(self.holder(n, own.is_some())));
         let bundle = Some(bundle);
-        let pace = Pace::default();
-        let clerk = Clerk { keyholder, bundle, surroundings, standing, own, pace, reporter };
+        let (pace, seen) = (Pace::default(), Mutex::default());
+        let clerk = Clerk { keyholder, bundle, surroundings, standing, own, pace, seen, reporter };
         let socket = self.dir.path().join(format!("{n}.sock"));
         tokio::spawn(serve(UnixListener::bind(&socket).unwrap(), clerk));
         Proxy { socket, _supervisor: supervisor }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use channel::DomainTrust;
-use channel::admission::Bundle;
 use channel::admission::client::{self, AdmissionError, Attester, Connected};
+use channel::admission::{Bundle, LogSeen};
 use channel::credential::{self, CredentialRefusal, VerifiedCredential};
 use channel::keys::LeafKey;
 use channel::standing::Epochs;
@@ -96,6 +96,13 @@ pub(super) struct Issuer<A> {
     pub(super) clock: fn() -> Time,
 }
 
+/// What is kept from one credential to the next.
+#[derive(Default)]
+struct Known {
+    revocations: Revocations,
+    log: LogSeen,
+}
+
 /// The end that streams hold.
 #[derive(Clone)]
 pub(super) struct Desk {
@@ -133,23 +140,23 @@ impl Desk {
 impl<A: Attester> Issuer<A> {
     /// Serves `desk` until the proxy ends.
     pub(super) async fn keep(self, desk: Desk) {
-        let mut revocations = Revocations::default();
+        let mut known = Known::default();
         loop {
             desk.asked.notified().await;
-            self.while_wanted(&desk, &mut revocations).await;
+            self.while_wanted(&desk, &mut known).await;
         }
     }
 
     /// One credential after another, until nobody listens when the next is due.
-    async fn while_wanted(&self, desk: &Desk, revocations: &mut Revocations) {
+    async fn while_wanted(&self, desk: &Desk, known: &mut Known) {
         let mut not_after = None;
         while desk.is_wanted() {
-            match self.fetch().await {
+            match self.fetch(&mut known.log).await {
                 Ok((svid, connected)) => {
                     let svid = Arc::new(svid);
                     desk.state.send_replace(State::Given(Arc::clone(&svid)));
                     not_after = Some(svid.not_after);
-                    if self.hear(connected, revocations, &svid).await {
+                    if self.hear(connected, &mut known.revocations, &svid).await {
                         let why =
                             "this program or its monitor was revoked; `casemate revoke` did that";
                         return desk.refuse(why).await;
@@ -170,18 +177,18 @@ impl<A: Attester> Issuer<A> {
         desk.state.send_replace(State::Unasked);
     }
 
-    async fn fetch(&self) -> Result<(Svid, Connected), IssueError> {
-        tokio::time::timeout(FETCH_MAX, self.admit()).await.map_err(|_| IssueError::TimedOut)?
+    async fn fetch(&self, seen: &mut LogSeen) -> Result<(Svid, Connected), IssueError> {
+        tokio::time::timeout(FETCH_MAX, self.admit(seen)).await.map_err(|_| IssueError::TimedOut)?
     }
 
-    async fn admit(&self) -> Result<(Svid, Connected), IssueError> {
+    async fn admit(&self, seen: &mut LogSeen) -> Result<(Svid, Connected), IssueError> {
         let now = self.clock;
         let trust = client::trust_of(&self.bundle, self.root, now())?;
         let key = LeafKey::generate().ok_or(PlatformError::Random)?;
         let (at, spki) = (&self.bundle.authority, key.spki());
         let pending = client::begin(at, &trust, &self.attester, spki, None, true, now).await?;
         let proof = key.sign(&pending.to_be_signed()).ok_or(PlatformError::Random)?;
-        let (admission, connected) = pending.finish(proof).await?;
+        let (admission, connected) = pending.finish(proof, seen).await?;
         if let Some(said) = connected.said() {
             clock::discipline(&said);
         }

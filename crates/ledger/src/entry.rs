@@ -1,0 +1,115 @@
+//! Entries of an authority's log, `KIND UNIX REST` in text: what they say is public, so they name digests and not reasons.
+
+use evidence::{ContentDigest, Time};
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A program was admitted: `ROLE DIGEST` of the decision record.
+    Admission,
+    /// Authentic evidence was refused: `DIGEST` of the record.
+    Refusal,
+    /// The owners revoked something: the signed payload.
+    Revocation,
+    /// A policy came into force: `VERSION DIGEST`.
+    Policy,
+}
+
+impl Kind {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admission => "admission",
+            Self::Refusal => "refusal",
+            Self::Revocation => "revocation",
+            Self::Policy => "policy",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Admission, Self::Refusal, Self::Revocation, Self::Policy]
+            .into_iter()
+            .find(|k| k.as_str() == word)
+    }
+}
+
+/// One entry taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// What happened.
+    pub kind: Kind,
+    /// When, by the authority's clock.
+    pub at: Time,
+    /// What else is said.
+    pub rest: &'a [u8],
+}
+
+/// Longest `rest`; what is longer is cut, and told from its record.
+pub const REST_MAX: usize = 4096;
+
+impl<'a> Entry<'a> {
+    /// The bytes that are appended.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = format!("{} {} ", self.kind.as_str(), self.at.unix()).into_bytes();
+        bytes.extend(self.rest.get(..self.rest.len().min(REST_MAX)).unwrap_or_default());
+        bytes
+    }
+
+    /// Reads one; none if it is not of this form.
+    #[must_use]
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let mut parts = bytes.splitn(3, |b| *b == b' ');
+        let mut text = || core::str::from_utf8(parts.next()?).ok();
+        let (kind, at) = (Kind::parse(text()?)?, text()?.parse().ok()?);
+        Some(Self { kind, at: Time::from_unix(at), rest: parts.next()? })
+    }
+
+    /// Version of a policy that came into force.
+    #[must_use]
+    pub fn policy(&self) -> Option<u64> {
+        (self.kind == Kind::Policy).then_some(())?;
+        core::str::from_utf8(self.rest).ok()?.split(' ').next()?.parse().ok()
+    }
+
+    /// Role of an admission, and digest of its record.
+    #[must_use]
+    pub fn admission(&self) -> Option<(&'a str, ContentDigest)> {
+        (self.kind == Kind::Admission).then_some(())?;
+        let (role, digest) = core::str::from_utf8(self.rest).ok()?.split_once(' ')?;
+        Some((role, ContentDigest::from_hex(digest)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn an_entry_is_read_as_it_was_written_and_nothing_else_is_one() {
+        let (digest, at) = (ContentDigest::of(b"x"), Time::from_unix(7));
+        let rest = format!("web {digest}");
+        let entry = Entry { kind: Kind::Admission, at, rest: rest.as_bytes() };
+        let bytes = entry.encode();
+        assert_eq!(Entry::parse(&bytes), Some(entry));
+        assert_eq!(entry.admission(), Some(("web", digest)));
+        assert_eq!(entry.policy(), None);
+        let policy = Entry { kind: Kind::Policy, at, rest: b"3 abc" };
+        assert_eq!((policy.policy(), policy.admission()), (Some(3), None));
+        for junk in [&b""[..], b"admission", b"admission 7", b"admission x web", b"gossip 7 x"] {
+            assert_eq!(Entry::parse(junk), None);
+        }
+        for rest in [&b"web"[..], b"web 00", b"web \xff", b""] {
+            assert_eq!(Entry { kind: Kind::Admission, at, rest }.admission(), None);
+        }
+    }
+
+    #[test]
+    fn a_long_entry_is_cut() {
+        let long = vec![b'x'; REST_MAX + 9];
+        let entry = Entry { kind: Kind::Revocation, at: Time::from_unix(0), rest: &long };
+        assert_eq!(Entry::parse(&entry.encode()).unwrap().rest.len(), REST_MAX);
+    }
+}
