@@ -6,9 +6,12 @@ mod log_seen;
 
 pub use log_seen::{LogProof, LogRefusal, LogSeen};
 
+use std::sync::Arc;
+
 use ciborium::Value;
 use evidence::cbor::{self, CborError, Fields};
 use evidence::{ContentDigest, HardwareEvidence, Kind, Nonce, SpkiDigest, StatementKey};
+use platform::Secret;
 use trust::signing::Signed;
 
 /// Role of authorities; no policy can name it for another program.
@@ -113,8 +116,11 @@ pub struct AdmissionRequest {
     pub log_seen: u64,
 }
 
+/// A role secret by its name.
+pub type ReleasedSecret = (String, Arc<Secret<Vec<u8>>>);
+
 /// Its answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Admission {
     /// Leaf certificate, DER.
     pub certificate: Vec<u8>,
@@ -133,7 +139,7 @@ pub struct Admission {
     /// Digest of the decision record.
     pub decision: ContentDigest,
     /// Secrets, by name.
-    pub secrets: Vec<(String, Vec<u8>)>,
+    pub secrets: Vec<ReleasedSecret>,
     /// Proof that it stands in the log.
     pub log: LogProof,
 }
@@ -296,8 +302,11 @@ impl Admission {
     pub fn encode(&self) -> Vec<u8> {
         let texts =
             |t: &[String]| Value::Array(t.iter().map(|t| Value::from(t.as_str())).collect());
-        let secrets =
-            self.secrets.iter().map(|(n, v)| (Value::from(n.as_str()), bytes(v))).collect();
+        let secrets = self
+            .secrets
+            .iter()
+            .map(|(n, v)| (Value::from(n.as_str()), bytes(v.expose())))
+            .collect();
         cbor::encode(&cbor::map(vec![
             (1, VERSION.into()),
             (2, bytes(&self.certificate)),
@@ -336,7 +345,10 @@ impl Admission {
                 .ok()
                 .and_then(|m| {
                     m.into_iter()
-                        .map(|(k, v)| Some((k.into_text().ok()?, v.into_bytes().ok()?)))
+                        .map(|(k, v)| {
+                            let value = Secret::new(v.into_bytes().ok()?);
+                            Some((k.into_text().ok()?, Arc::new(value)))
+                        })
                         .collect()
                 })
                 .ok_or(CborError::Field("secrets"))?,

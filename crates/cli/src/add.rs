@@ -27,6 +27,9 @@ pub struct AddArgs {
     /// Who besides programs may connect to its ports: anybody, unknown (see `casemate connect`)
     #[arg(long, value_name = "WHO", value_parser = ["anonymous"])]
     clients: Vec<String>,
+    /// A role secret it is given (see `casemate secret`)
+    #[arg(long, value_name = "NAME")]
+    secret: Vec<String>,
     /// A directory it needs besides what it is linked with, measured whole
     #[arg(long, value_name = "DIR")]
     with: Vec<String>,
@@ -94,7 +97,12 @@ pub fn run(args: &AddArgs) -> Result<ExitCode> {
         Config::parse(config.to_json()?.as_bytes()).map_err(|e| Failure::Usage(e.to_string()))?;
     let manifest = image::measure(&config).map_err(|e| Failure::Usage(e.to_string()))?;
     let measurement = manifest.measurement();
-    domain.add(&args.name, &config, &measurement, &args.clients)?;
+    domain.add(
+        &args.name,
+        &config,
+        &measurement,
+        &[("clients", &args.clients), ("secrets", &args.secret)],
+    )?;
     let version = domain.sign()?;
     println!("{} measures sha384:{measurement}", args.name);
     println!(

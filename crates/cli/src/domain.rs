@@ -247,13 +247,13 @@ impl Domain {
         Ok((bytes, config))
     }
 
-    /// Adds or replaces a program: its configuration, and its section in the domain file.
+    /// Adds or replaces a program: its configuration, and its section in the domain file, with those lists of words besides.
     pub fn add(
         &self,
         name: &str,
         config: &Config,
         measurement: &Measurement,
-        clients: &[String],
+        lists: &[(&str, &[String])],
     ) -> Result<()> {
         let dir = self.dir.join("programs").join(name);
         fs::create_dir_all(&dir)?;
@@ -271,9 +271,9 @@ impl Domain {
         if !connect.is_empty() {
             section.push_str(&format!("connect = [{}]\n", connect.join(", ")));
         }
-        if !clients.is_empty() {
-            let clients = clients.iter().map(|c| format!("{c:?}")).collect::<Vec<_>>();
-            section.push_str(&format!("clients = [{}]\n", clients.join(", ")));
+        for (key, words) in lists.iter().filter(|(_, words)| !words.is_empty()) {
+            let words = words.iter().map(|w| format!("{w:?}")).collect::<Vec<_>>();
+            section.push_str(&format!("{key} = [{}]\n", words.join(", ")));
         }
         let kept = without_section(&self.text()?, &format!("[program.{name}]"));
         replace(&self.dir.join(FILE), format!("{}\n\n{section}", kept.trim_end()).as_bytes())

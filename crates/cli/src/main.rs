@@ -13,6 +13,7 @@ mod output;
 mod policy;
 mod programs;
 mod revoke;
+mod secret;
 mod tour;
 mod up;
 mod verify;
@@ -60,6 +61,8 @@ enum Command {
     Measure(measure::MeasureArgs),
     /// Check, show and sign the policy
     Policy(policy::PolicyArgs),
+    /// Set, list and take back values that programs get when they are admitted
+    Secret(secret::SecretArgs),
     /// Revoke a program: its connections close within a second
     Revoke(revoke::RevokeArgs),
     /// Re-check the log and every decision in it, offline
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Measure(args) => measure::run(&args),
         Command::Policy(args) => policy::run(&args),
+        Command::Secret(args) => secret::run(&args),
         Command::Revoke(args) => revoke::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -162,6 +162,7 @@ fn start_authority(domain: &Domain) -> Result<()> {
         log: shown.log.clone(),
         measurement: program.measurement,
         audit: domain.audit_secret_or_new()?.public()?,
+        secrets: shown.secrets,
         window: Window {
             not_before: now().plus_secs(-3600),
             not_after: now().plus_secs(ENDORSED_SECS),
@@ -200,7 +201,7 @@ fn appraise(
     let root = domain.genesis.root();
     let binding = MonitorBinding { domain: root, statement_key: shown.statement_key, nonce };
     verify_monitor(&hardware, &binding)?;
-    let said = Bootstrap::said(&shown.ca, &shown.log);
+    let said = Bootstrap::said(&shown.ca, &shown.log, &shown.secrets);
     let claim = ProgramClaim { domain: root, nonce, said };
     let expected =
         Expected { purpose: Purpose::ProgramClaim, domain: root, binder: claim.digest() };

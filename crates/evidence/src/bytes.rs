@@ -95,6 +95,9 @@ named_bytes!(
     /// An X25519 public key to which decision records are encrypted.
     AuditKey, 32);
 named_bytes!(
+    /// An X25519 public key of an authority, to which owners encrypt role secrets.
+    SecretsKey, 32);
+named_bytes!(
     /// 32 bytes of a TLS exporter, taken by whoever holds this value from its own live connection.
     Exporter, 32);
 

@@ -40,7 +40,7 @@ pub use authentic::{Authentic, Check, Outcome};
 pub use binder::{Binder, BinderKind, End, MonitorBinding, ProgramClaim, Session, Side};
 pub use bytes::{
     AuditKey, BinderDigest, ContentDigest, DomainRoot, Exporter, Measurement, Nonce, ReportData,
-    RootDigest, SpkiDigest, StatementKey,
+    RootDigest, SecretsKey, SpkiDigest, StatementKey,
 };
 pub use hardware::{Detail, HardwareEvidence, HardwareFacts, Isolation, Kind, MachineId};
 pub use profile::Profile;

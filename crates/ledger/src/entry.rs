@@ -13,6 +13,8 @@ pub enum Kind {
     Revocation,
     /// A policy came into force: `VERSION DIGEST`.
     Policy,
+    /// The owners set or took back a role secret: `NAME NUMBER DIGEST` of the signed payload.
+    Secret,
 }
 
 impl Kind {
@@ -24,11 +26,12 @@ impl Kind {
             Self::Refusal => "refusal",
             Self::Revocation => "revocation",
             Self::Policy => "policy",
+            Self::Secret => "secret",
         }
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Admission, Self::Refusal, Self::Revocation, Self::Policy]
+        [Self::Admission, Self::Refusal, Self::Revocation, Self::Policy, Self::Secret]
             .into_iter()
             .find(|k| k.as_str() == word)
     }
@@ -71,6 +74,14 @@ impl<'a> Entry<'a> {
     pub fn policy(&self) -> Option<u64> {
         (self.kind == Kind::Policy).then_some(())?;
         core::str::from_utf8(self.rest).ok()?.split(' ').next()?.parse().ok()
+    }
+
+    /// Name and number of a role secret.
+    #[must_use]
+    pub fn secret(&self) -> Option<(&'a str, u64)> {
+        (self.kind == Kind::Secret).then_some(())?;
+        let mut words = core::str::from_utf8(self.rest).ok()?.split(' ');
+        Some((words.next()?, words.next()?.parse().ok()?))
     }
 
     /// Role of an admission, and digest of its record.

@@ -3,13 +3,16 @@
 //! policy that the owners signed.
 
 mod core;
+mod hpke;
 mod ledgered;
+pub mod role_secrets;
 pub mod sealed_record;
 mod shell;
 mod start;
 
-pub use core::{Core, Limits};
+pub use core::{Core, Keys, Limits};
 pub use ledgered::Ledgered;
+pub use role_secrets::{SealedValueError, SecretsPair};
 pub use sealed_record::{AuditSecret, SealedRecordError};
 pub use shell::{Speaker, serve};
 pub use start::{AuthorityError, Bootstrap, run};

@@ -6,14 +6,14 @@
 use ciborium::Value;
 use evidence::cbor::{self, CborError, Fields};
 use evidence::controls::holds;
-use evidence::{AuditKey, DomainRoot, Measurement, SpkiDigest, Time, Window};
+use evidence::{AuditKey, DomainRoot, Measurement, SecretsKey, SpkiDigest, Time, Window};
 use thiserror::Error;
 
 use crate::genesis::Genesis;
 use crate::signing::{Namespace, Signed, SigningError};
 
 const LEN_MAX: usize = 4096;
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 /// What owners sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct AuthorityEndorsement {
     pub measurement: Measurement,
     /// The owners' key to which it encrypts its records; it cannot read them again.
     pub audit: AuditKey,
+    /// Its own key, to which owners encrypt role secrets.
+    pub secrets: SecretsKey,
     /// When.
     pub window: Window,
 }
@@ -80,6 +82,7 @@ impl AuthorityEndorsement {
             (6, self.window.not_before.unix().into()),
             (7, self.window.not_after.unix().into()),
             (8, Value::Bytes(self.audit.as_bytes().to_vec())),
+            (9, Value::Bytes(self.secrets.as_bytes().to_vec())),
         ]))
     }
 
@@ -96,6 +99,7 @@ impl AuthorityEndorsement {
                 not_after: Time::from_unix(f.int(7, "not_after")?),
             },
             audit: f.named(8, "audit", AuditKey::from_slice)?,
+            secrets: f.named(9, "secrets", SecretsKey::from_slice)?,
         };
         f.finish()?;
         Ok(endorsement)

@@ -16,6 +16,7 @@ pub mod policy;
 pub mod profiles;
 pub mod proof;
 pub mod revocation;
+pub mod role_secret;
 pub mod signing;
 
 pub use decide::{Context, Decision, Grant, Refusal, decide};

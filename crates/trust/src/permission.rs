@@ -37,7 +37,9 @@ pub enum PermissionError {
         to: String,
     },
     /// A secret's name that cannot be a name.
-    #[error("program.{role}.secrets names {name:?}; names are letters, digits, . - _")]
+    #[error(
+        "program.{role}.secrets names {name:?}; names are at most {NAME_MAX} letters, digits, . - _"
+    )]
     SecretName {
         /// Whose.
         role: String,
@@ -52,6 +54,15 @@ pub enum PermissionError {
 /// A policy's permissions, compiled.
 #[derive(Debug)]
 pub struct Permissions(BTreeMap<RoleName, (String, PolicySet)>);
+
+/// Longest name of a secret.
+const NAME_MAX: usize = 64;
+
+/// True if a secret can have that name.
+pub(crate) fn is_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(plain)
+}
 
 /// The Cedar text of one program's permissions.
 #[must_use]
@@ -96,10 +107,7 @@ impl Permissions {
             {
                 return Err(PermissionError::UnknownPeer { from: role, to: to.to_string() });
             }
-            let plain = |n: &&String| {
-                !n.is_empty() && n.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-            };
-            if let Some(name) = program.secrets.iter().find(|n| !plain(n)) {
+            if let Some(name) = program.secrets.iter().find(|n| !is_name(n)) {
                 return Err(PermissionError::SecretName { role, name: name.clone() });
             }
             let text = cedar_text(program);

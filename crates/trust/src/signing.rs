@@ -27,6 +27,8 @@ pub enum Namespace {
     Endorsement,
     /// A revocation.
     Revocation,
+    /// A role secret.
+    Secret,
 }
 
 impl Namespace {
@@ -37,6 +39,7 @@ impl Namespace {
             Self::Policy => "casemate-policy@v1",
             Self::Endorsement => "casemate-endorsement@v1",
             Self::Revocation => "casemate-revocation@v1",
+            Self::Secret => "casemate-secret@v1",
         }
     }
 }

@@ -21,7 +21,7 @@ use evidence::{
 use ledger::note::Signer;
 use platform::software::{self, Machine};
 use platform::{Info, PlatformError, Secret};
-use services::authority::{AuditSecret, Core, Ledgered, Limits, Speaker, serve};
+use services::authority::{AuditSecret, Core, Keys, Ledgered, Limits, SecretsPair, Speaker, serve};
 use trust::genesis::Genesis;
 use trust::policy::{Hardware, Policy, PolicyInForce, Program};
 use trust::signing::{Namespace, Signed, Signers, SigningKey};
@@ -100,6 +100,7 @@ impl Town {
             log: log_signer().verifier().to_text(),
             measurement: AUTHORITY,
             audit: AuditSecret::new(AUDIT).public().unwrap(),
+            secrets: secrets_pair().public().unwrap(),
             window,
         };
         let signed = sign(&owner, Namespace::Endorsement, endorsement.encode());
@@ -131,7 +132,8 @@ impl Town {
         let signer = log_signer();
         let audit = self.trust.authority().endorsement().audit;
         let log = Ledgered::open(dir, signer, audit).unwrap();
-        Core::new(self.trust, self.ca, policy, log, self.limits)
+        let keys = Keys { ca: self.ca, secrets: secrets_pair() };
+        Core::new(self.trust, keys, policy, log, self.limits)
     }
 
     /// Starts an authority in this runtime; its address, and what clients need.
@@ -150,6 +152,11 @@ impl Town {
         });
         Served { address, trust, machine, owner, genesis, clock }
     }
+}
+
+/// The authority's key for role secrets.
+pub fn secrets_pair() -> SecretsPair {
+    SecretsPair::new([6; 32])
 }
 
 /// The key of the authority's log.

@@ -419,10 +419,33 @@ pub async fn put_policy(
     signed: &Signed,
     clock: fn() -> Time,
 ) -> Result<u64, AdmissionError> {
+    put(address, trust, "/v1/policy", signed, clock).await
+}
+
+/// Hands in a role secret the owners signed; its number.
+///
+/// # Errors
+/// [`AdmissionError`].
+pub async fn put_secret(
+    address: &str,
+    trust: &Arc<DomainTrust>,
+    signed: &Signed,
+    clock: fn() -> Time,
+) -> Result<u64, AdmissionError> {
+    put(address, trust, "/v1/secret", signed, clock).await
+}
+
+async fn put(
+    address: &str,
+    trust: &Arc<DomainTrust>,
+    path: &str,
+    signed: &Signed,
+    clock: fn() -> Time,
+) -> Result<u64, AdmissionError> {
     let mut connection = Connection::open(address, trust, clock).await?;
-    let text = connection.call("POST", "/v1/policy", signed.encode(), Held::Never).await?;
+    let text = connection.call("POST", path, signed.encode(), Held::Never).await?;
     let number = core::str::from_utf8(&text).ok().and_then(|t| t.trim().parse().ok());
-    number.ok_or(AdmissionError::Form(CborError::Field("policy version")))
+    number.ok_or(AdmissionError::Form(CborError::Field("number")))
 }
 
 /// Hands in an owners' revocation.

@@ -71,6 +71,7 @@ pub fn endorsed(g: &Genesis, owner: &SigningKey, ca: SpkiDigest) -> EndorsedAuth
         log: "log".into(),
         measurement: Measurement::new([1; 48]),
         audit: evidence::AuditKey::new([6; 32]),
+        secrets: evidence::SecretsKey::new([7; 32]),
         window: window(),
     };
     let payload = endorsement.encode();

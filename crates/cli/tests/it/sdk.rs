@@ -1,6 +1,8 @@
 //! Programs written for casemate, and one written for SPIFFE, run as anybody's programs: they meet who they may.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::stage::Stage;
@@ -138,6 +140,61 @@ fn a_program_measures_seals_attests_and_is_told_what_it_may_not_have() {
         ] {
             assert!(said.contains(line), "{line:?} in {said}");
         }
+    }
+}
+
+/// `casemate ARGS` in `shop` with that on its standard input; status and what it says.
+fn fed(stage: &Stage, args: &[&str], input: &[u8]) -> (i32, String) {
+    let mut child = stage
+        .command(args)
+        .current_dir(stage.path().join("shop"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let done = child.wait_with_output().unwrap();
+    let said = [done.stdout, done.stderr].concat();
+    (done.status.code().unwrap(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn a_secret_that_the_owners_set_is_read_by_the_program_of_its_role() {
+    for stage in std::iter::once(Stage::own()).chain(Stage::ordinary()) {
+        let program = example(&stage, "everything");
+        stage.good(".", &["new", "shop"]);
+        add(&stage, "all", &["--secret", "db-password"], &program);
+        let (status, said) = fed(&stage, &["secret", "set", "db-password"], b"x");
+        assert!(status == 3 && said.contains("casemate up"), "{status} {said}");
+        stage.good("shop", &["up"]);
+        let (status, said) = fed(&stage, &["secret", "set", "db-pasword"], b"x");
+        assert!(status == 2 && said.contains("no role of the signed policy may read"), "{said}");
+        let (status, said) = fed(&stage, &["secret", "set", "db-password"], b"hunter22");
+        assert_eq!((status, said.as_str()), (0, "secret db-password is set, number 1\n"));
+        let (status, said) = attached(&stage, "all");
+        assert!(status == 0 && said.contains("a secret of 8 bytes"), "{said}");
+        // A restart keeps it; the directories of owners and authority hold ciphertext.
+        stage.good("shop", &["stop"]);
+        stage.good("shop", &["up"]);
+        let (_, said) = attached(&stage, "all");
+        assert!(said.contains("a secret of 8 bytes"), "{said}");
+        let grep = Command::new("grep")
+            .args(["-r", "hunter22", "."])
+            .current_dir(stage.path().join("shop"))
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&grep.stdout), "");
+        let listed = stage.good("shop", &["secret", "ls", "--format", "json"]);
+        let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+        let row = serde_json::json!([{"name": "db-password", "readers": ["all"], "number": 1, "set": true}]);
+        assert_eq!(listed, row);
+        stage.good("shop", &["secret", "rm", "db-password"]);
+        let (_, said) = attached(&stage, "all");
+        assert!(said.contains("no secret called"), "{said}");
+        let long = vec![b'x'; 16 * 1024 + 1];
+        let (status, said) = fed(&stage, &["secret", "set", "db-password"], &long);
+        assert!(status == 2 && said.contains("at most 16384"), "{status} {said}");
     }
 }
 

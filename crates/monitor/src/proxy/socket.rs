@@ -158,7 +158,7 @@ impl Clerk {
                 let found = s.admission.secrets.iter().find(|(n, _)| *n == name);
                 found.map_or_else(
                     || refused(Refused::NotGranted),
-                    |(_, value)| ProgramReply::Secret(Secret::new(value.clone())),
+                    |(_, value)| ProgramReply::Secret(Secret::new(value.expose().clone())),
                 )
             }),
         }

@@ -129,7 +129,7 @@ impl Standing {
     /// How a program stands that may connect to those and was given this.
     pub(super) fn example(
         connect: &[&str],
-        secrets: Vec<(String, Vec<u8>)>,
+        secrets: Vec<channel::admission::ReleasedSecret>,
         revocations: Revocations,
     ) -> Self {
         let admission = Admission {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use channel::DomainTrust;
 use channel::admission::client::SKEW_SECS_MAX;
-use channel::admission::{Admission, AdmissionRequest, News};
+use channel::admission::{Admission, AdmissionRequest, News, ReleasedSecret};
 use channel::credential::{Ca, Credential, P256Key};
 use channel::handshake::Epochs;
 use channel::signed_time::TimeClaim;
@@ -19,10 +19,12 @@ use evidence::{
 use ledger::entry::Kind as EntryKind;
 use trust::policy::{PolicyError, PolicyInForce};
 use trust::revocation::{Revocations, Revoked};
+use trust::role_secret::{RoleSecret, RoleSecrets};
 use trust::signing::Signed;
 use trust::{Context, Decision, decide};
 
 use super::ledgered::Ledgered;
+use super::role_secrets::SecretsPair;
 
 /// How long things live.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +46,19 @@ struct Lease {
     ends: Time,
 }
 
+/// The keys an authority made inside and its owners endorsed, but for its log's.
+pub struct Keys {
+    /// Issues credentials.
+    pub ca: Ca,
+    /// Opens role secrets.
+    pub secrets: SecretsPair,
+}
+
 /// The authority's state.
 pub struct Core {
     trust: Arc<DomainTrust>,
-    ca: Ca,
+    keys: Keys,
+    secrets: RoleSecrets,
     policy: PolicyInForce,
     revocations: Revocations,
     leases: HashMap<StatementKey, Lease>,
@@ -56,6 +67,9 @@ pub struct Core {
     /// Refusals before anything was authentic: counted, not entered (I8).
     refused_unproved: u64,
 }
+
+/// Bytes of secrets in one answer, which also holds certificates and proofs.
+const RELEASED_MAX: usize = channel::admission::BODY_MAX / 2;
 
 /// A no, for the one who asked.
 pub type Reasons = Vec<String>;
@@ -80,13 +94,14 @@ impl Core {
     #[must_use]
     pub fn new(
         trust: Arc<DomainTrust>,
-        ca: Ca,
+        keys: Keys,
         policy: PolicyInForce,
         log: Ledgered,
         limits: Limits,
     ) -> Self {
         let (revocations, leases) = (Revocations::default(), HashMap::new());
-        Self { trust, ca, policy, revocations, leases, log, limits, refused_unproved: 0 }
+        let secrets = RoleSecrets::default();
+        Self { trust, keys, secrets, policy, revocations, leases, log, limits, refused_unproved: 0 }
     }
 
     /// True if fresh hardware evidence is wanted from this monitor.
@@ -141,6 +156,83 @@ impl Core {
         revocations
             .into_iter()
             .try_for_each(|s| self.revocations.add(s, &genesis).map(drop).map_err(one))
+    }
+
+    /// The values of the secrets a role may read; names without a value are left out.
+    fn released(&self, names: &[String]) -> Result<Vec<ReleasedSecret>, String> {
+        let (mut released, mut room) = (Vec::new(), RELEASED_MAX);
+        for secret in names.iter().filter_map(|n| self.secrets.get(n)) {
+            let name = &secret.name;
+            let value =
+                self.keys.secrets.open(secret).map_err(|e| format!("secret {name}: {e}"))?;
+            let Some(value) = value else { continue };
+            room = room.checked_sub(value.expose().len()).ok_or_else(|| {
+                format!("secrets: expected at most {RELEASED_MAX} bytes for one role, {name} is beyond; name fewer in its policy")
+            })?;
+            released.push((name.clone(), Arc::new(value)));
+        }
+        Ok(released)
+    }
+
+    /// A role secret the owners signed, if it is newer than all of its name and opens here.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn next_secret(&self, signed: &Signed) -> Result<RoleSecret, Reasons> {
+        let genesis = self.trust.authority().genesis();
+        let secret = self.secrets.check(signed, genesis).map_err(one)?;
+        self.keys
+            .secrets
+            .open(&secret)
+            .map_err(|e| one(format!("role secret {}: {e}", secret.name)))?;
+        Ok(secret)
+    }
+
+    /// Takes a role secret that was kept: released once the log has it.
+    ///
+    /// # Errors
+    /// The log's.
+    pub fn take_secret(&mut self, signed: &Signed, now: Time) -> Result<RoleSecret, Reasons> {
+        let secret = self.next_secret(signed)?;
+        self.log.secret(&secret, signed, now).map_err(one)?;
+        self.secrets.put(secret.clone());
+        Ok(secret)
+    }
+
+    /// Takes a role secret again that was acknowledged before a restart; one for another authority's key is left closed.
+    ///
+    /// # Errors
+    /// Why the owners did not sign it.
+    pub fn restore_secret(&mut self, signed: &Signed, now: Time) -> Result<(), Reasons> {
+        let secret = self.secrets.check(signed, self.trust.authority().genesis()).map_err(one)?;
+        let (_, _, entered) = self.log.entered();
+        if entered.get(&secret.name).is_none_or(|n| *n < secret.number) {
+            // A start that was cut off between keeping and entering.
+            self.log.secret(&secret, signed, now).map_err(one)?;
+        }
+        self.secrets.put(secret);
+        Ok(())
+    }
+
+    /// After a start: what the log says there was, there is. A host that kept newer state back is refused.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn is_whole(&self) -> Result<(), String> {
+        let (policy, revocation, secrets) = self.log.entered();
+        let missing = |what: &str, got: u64, logged: u64| {
+            (!holds("state_behind_log", got >= logged)).then(|| {
+                format!("{what}: expected number {logged}, which the log names, got {got}; the state directory was set back, restore it whole")
+            })
+        };
+        let secret = || {
+            let mut all = secrets.iter();
+            all.find_map(|(n, l)| missing(&format!("role secret {n}"), self.secrets.number(n), *l))
+        };
+        let found = missing("policy", self.policy_version(), policy)
+            .or_else(|| missing("revocation", self.epoch(), revocation))
+            .or_else(secret);
+        found.map_or(Ok(()), Err)
     }
 
     /// Takes an owners' revocation; ends the leases it touches.
@@ -250,6 +342,12 @@ impl Core {
                 return Err(reasons);
             }
         };
+        // A key that the program can export may speak for it elsewhere: it is given no secrets (I14).
+        let secrets = if holds("secrets_exportable", !request.exportable) {
+            self.released(&grant.secrets).map_err(one)?
+        } else {
+            Vec::new()
+        };
         // 5
         let record = DecisionRecord {
             at: now,
@@ -296,6 +394,7 @@ impl Core {
         };
         let id = self.policy.policy().domain.spiffe_id(&grant.role);
         let certificate = self
+            .keys
             .ca
             .issue(&id, &request.spki, &credential, Window { not_before: now, not_after })
             .map_err(one)?;
@@ -315,7 +414,7 @@ impl Core {
             revocation: self.revocations.epoch(),
             log_index,
             decision,
-            secrets: Vec::new(),
+            secrets,
             log,
         })
     }
@@ -373,7 +472,10 @@ impl Core {
             log_index: 0,
         };
         let not_after = self.trust.authority().endorsement().window.not_after;
-        self.ca.issue(&id, spki, &credential, Window { not_before: now, not_after }).map_err(one)
+        self.keys
+            .ca
+            .issue(&id, spki, &credential, Window { not_before: now, not_after })
+            .map_err(one)
     }
 
     /// The domain's trust, as clients have it.

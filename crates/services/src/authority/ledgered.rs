@@ -2,7 +2,7 @@
 //! record itself under its digest. The entry is durable before an answer leaves (I8). The newest entry's time is a
 //! lower bound for the clock: an authority whose host sets it back refuses to run (I12).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ use ledger::disk::Log;
 use ledger::entry::{Entry, Kind};
 use ledger::note::Signer;
 use trust::policy::PolicyInForce;
+use trust::role_secret::RoleSecret;
+use trust::signing::Signed;
 
 use super::sealed_record;
 
@@ -27,6 +29,10 @@ pub struct Ledgered {
     audit: AuditKey,
     /// Versions of policies that were entered.
     policies: BTreeSet<u64>,
+    /// Revocations that were entered.
+    revocations: u64,
+    /// Numbers of role secrets that were entered.
+    secrets: BTreeMap<String, u64>,
 }
 
 impl Ledgered {
@@ -39,18 +45,29 @@ impl Ledgered {
         fs::create_dir_all(&records)
             .map_err(|source| LogError::Disk { path: records.clone(), source })?;
         let (mut newest, mut policies) = (Time::MIN, BTreeSet::new());
+        let (mut revocations, mut secrets) = (0_u64, BTreeMap::new());
         let log = Log::open(dir, signer, |entry| {
             let Some(entry) = Entry::parse(entry) else { return };
             newest = newest.max(entry.at);
             policies.extend(entry.policy());
+            revocations = revocations.saturating_add(u64::from(entry.kind == Kind::Revocation));
+            if let Some((name, number)) = entry.secret() {
+                secrets.insert(name.to_owned(), number);
+            }
         })?;
-        Ok(Self { log, records, newest, audit, policies })
+        Ok(Self { log, records, newest, audit, policies, revocations, secrets })
     }
 
     /// The newest entry's time.
     #[must_use]
     pub const fn newest(&self) -> Time {
         self.newest
+    }
+
+    /// Newest policy version, number of revocations, and newest number of each role secret there ever were.
+    #[must_use]
+    pub fn entered(&self) -> (u64, u64, &BTreeMap<String, u64>) {
+        (self.policies.last().copied().unwrap_or_default(), self.revocations, &self.secrets)
     }
 
     /// Enters something of a kind.
@@ -128,6 +145,23 @@ impl Ledgered {
             self.enter(Kind::Policy, at, format!("{version} {digest}").as_bytes())?;
             self.policies.insert(version);
         }
+        Ok(())
+    }
+
+    /// Enters a role secret that is released from now on.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn secret(
+        &mut self,
+        secret: &RoleSecret,
+        signed: &Signed,
+        at: Time,
+    ) -> Result<(), LogError> {
+        let digest = ContentDigest::of(&signed.payload);
+        let rest = format!("{} {} {digest}", secret.name, secret.number);
+        self.enter(Kind::Secret, at, rest.as_bytes())?;
+        self.secrets.insert(secret.name.clone(), secret.number);
         Ok(())
     }
 

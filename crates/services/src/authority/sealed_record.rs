@@ -1,17 +1,15 @@
-//! Records at rest (I8): encrypted by HPKE (RFC 9180, base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM) to the audit
-//! key the owners stated when they endorsed the authority, which itself cannot read them again. A record's name is the digest of
+//! Records at rest (I8): encrypted by HPKE to the audit key the owners stated when they endorsed the authority, which itself cannot read them again. A record's name is the digest of
 //! its plaintext, and what the log binds; it is the associated data, so that no two records change places.
 //! `docs/formats/decision-record.md` is the page.
 
-use aws_lc_rs::agreement::{PrivateKey, X25519};
 use ciborium::Value;
 use evidence::cbor::{self, CborError, Fields};
 use evidence::controls::holds;
 use evidence::{AuditKey, ContentDigest};
 use platform::Secret;
-use rustls::crypto::aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256 as SUITE;
-use rustls::crypto::hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey, HpkePublicKey};
 use thiserror::Error;
+
+use super::hpke::{self, KeyPair};
 
 const INFO: &[u8] = b"casemate record 1";
 const VERSION: u64 = 1;
@@ -45,19 +43,19 @@ pub enum SealedRecordError {
 
 /// An owner's audit key: whoever holds it reads every decision record of the domain.
 #[derive(Debug)]
-pub struct AuditSecret(Secret<[u8; 32]>);
+pub struct AuditSecret(KeyPair);
 
 impl AuditSecret {
     /// A key from random bytes.
     #[must_use]
     pub const fn new(bytes: [u8; 32]) -> Self {
-        Self(Secret::new(bytes))
+        Self(KeyPair::new(bytes))
     }
 
     /// What goes into its file.
     #[must_use]
     pub fn to_file(&self) -> Secret<String> {
-        Secret::new(format!("{FILE} {}\n", hex::encode(self.0.expose())))
+        Secret::new(format!("{FILE} {}\n", hex::encode(self.0.bytes().expose())))
     }
 
     /// Reads that.
@@ -74,10 +72,7 @@ impl AuditSecret {
     /// # Errors
     /// [`SealedRecordError::Seal`].
     pub fn public(&self) -> Result<AuditKey, SealedRecordError> {
-        let key = PrivateKey::from_private_key(&X25519, self.0.expose()).ok();
-        let public = key.and_then(|k| k.compute_public_key().ok());
-        let public = public.and_then(|p| AuditKey::from_slice(p.as_ref()));
-        public.ok_or(SealedRecordError::Seal)
+        self.0.public().map(AuditKey::new).ok_or(SealedRecordError::Seal)
     }
 }
 
@@ -87,10 +82,14 @@ impl AuditSecret {
 /// [`SealedRecordError::Seal`].
 pub fn seal(key: &AuditKey, record: &[u8]) -> Result<(ContentDigest, Vec<u8>), SealedRecordError> {
     let name = ContentDigest::of(record);
-    let sealed = SUITE.seal(INFO, name.as_bytes(), record, &HpkePublicKey(key.as_bytes().to_vec()));
-    let (secret, sealed) = sealed.map_err(|_| SealedRecordError::Seal)?;
-    let parts = vec![(1, VERSION.into()), (2, Value::Bytes(secret.0)), (3, Value::Bytes(sealed))];
-    Ok((name, cbor::encode(&cbor::map(parts))))
+    let sealed = hpke::seal(key.as_bytes(), INFO, name.as_bytes(), record);
+    let (key, sealed) = sealed.ok_or(SealedRecordError::Seal)?;
+    Ok((name, encode(key, sealed)))
+}
+
+fn encode(encapsulated: Vec<u8>, sealed: Vec<u8>) -> Vec<u8> {
+    let (key, sealed) = (Value::Bytes(encapsulated), Value::Bytes(sealed));
+    cbor::encode(&cbor::map(vec![(1, VERSION.into()), (2, key), (3, sealed)]))
 }
 
 /// The record of that name.
@@ -111,10 +110,8 @@ pub fn open(
     };
     let (encapsulated, sealed) =
         read().map_err(|why| SealedRecordError::Form { name: name.to_string(), why })?;
-    let secret = HpkePrivateKey::from(secret.0.expose().to_vec());
-    let opened =
-        SUITE.open(&EncapsulatedSecret(encapsulated), INFO, name.as_bytes(), &sealed, &secret);
-    let record = opened.map_err(|_| SealedRecordError::Closed(name.to_string()))?;
+    let opened = secret.0.open(INFO, name.as_bytes(), encapsulated, &sealed);
+    let record = opened.ok_or_else(|| SealedRecordError::Closed(name.to_string()))?;
     if !holds("record_name", ContentDigest::of(&record) == *name) {
         return Err(SealedRecordError::Other(name.to_string()));
     }
@@ -162,12 +159,9 @@ mod tests {
         let (_, other) = seal(&public, b"another").unwrap();
         assert!(matches!(open(&key(1), &name, &other), Err(SealedRecordError::Closed(_))));
         // Encrypted under that name by somebody who has the public key, as everybody may: the digest tells.
-        let (secret, forged) = SUITE
-            .seal(INFO, name.as_bytes(), b"another", &HpkePublicKey(public.as_bytes().to_vec()))
-            .unwrap();
-        let parts =
-            vec![(1, VERSION.into()), (2, Value::Bytes(secret.0)), (3, Value::Bytes(forged))];
-        let forged = cbor::encode(&cbor::map(parts));
+        let (encapsulated, forged) =
+            hpke::seal(public.as_bytes(), INFO, name.as_bytes(), b"another").unwrap();
+        let forged = encode(encapsulated, forged);
         assert!(matches!(open(&key(1), &name, &forged), Err(SealedRecordError::Other(_))));
         assert_eq!(
             without("record_name", || open(&key(1), &name, &forged)),

@@ -31,7 +31,7 @@ use trust::policy::PolicyError;
 use trust::signing::{SIGNED_MAX, Signed};
 
 use super::core::{Adoption, Core};
-use super::start::{AuthorityError, keep};
+use super::start::{AuthorityError, keep, secret_file};
 
 /// Where the log's tiles are.
 const TILES: &str = "/v1/log/tile/";
@@ -262,6 +262,12 @@ impl Connection {
                 }
             }
             ("POST", "/v1/policy") => self.policy(request).await,
+            ("POST", "/v1/secret") => {
+                match body(request).await.and_then(|b| Signed::decode(&b).ok()) {
+                    Some(signed) => self.secret(&signed),
+                    None => bad(),
+                }
+            }
             _ => not_found(),
         }
     }
@@ -338,6 +344,24 @@ impl Connection {
                 self.kept(&format!("revocation-{epoch}.cbor"), &signed, epoch)
             }
             Err(reasons) => refused(reasons),
+        }
+    }
+
+    /// Kept and logged before it is released; an owner who gets no answer hands it in again with a higher number.
+    fn secret(&self, signed: &Signed) -> Answer {
+        let mut core = self.shared.core();
+        let kept = core.next_secret(signed).map(|secret| {
+            keep(&self.shared.state, &secret_file(&secret.name), signed)
+                .map(|()| core.take_secret(signed, (self.shared.clock)()))
+        });
+        match kept {
+            Ok(Ok(Ok(secret))) => {
+                answer(StatusCode::OK, format!("{}\n", secret.number).into_bytes())
+            }
+            Ok(Err(disk)) => {
+                answer(StatusCode::INTERNAL_SERVER_ERROR, format!("{disk}\n").into_bytes())
+            }
+            Ok(Ok(Err(reasons))) | Err(reasons) => refused(reasons),
         }
     }
 

@@ -12,17 +12,18 @@ use channel::DomainTrust;
 use channel::credential::{Ca, IssueError, spki_digest};
 use ciborium::Value;
 use evidence::cbor::{self, CborError, Fields};
-use evidence::{ContentDigest, HardwareEvidence, Nonce, Time, Window};
+use evidence::{ContentDigest, HardwareEvidence, Nonce, SecretsKey, Time, Window};
 use ledger::note::Signer;
 use platform::program::Client;
 use platform::{Platform, PlatformError, Secret, StoreId};
 use thiserror::Error;
 use trust::policy::PolicyInForce;
 use trust::signing::Signed;
-use trust::{EndorsedAuthority, Genesis};
+use trust::{AuthorityEndorsement, EndorsedAuthority, Genesis};
 
-use super::core::{Core, Limits};
+use super::core::{Core, Keys, Limits};
 use super::ledgered::Ledgered;
+use super::role_secrets::SecretsPair;
 use super::shell;
 
 const STATE: &str = "/state";
@@ -78,6 +79,12 @@ pub enum AuthorityError {
     /// A revocation on the disk does not hold.
     #[error("authority: a stored revocation does not hold: {0}; restore the state directory whole")]
     Revocation(String),
+    /// A role secret on the disk does not hold.
+    #[error("authority: a stored {0}; restore the state directory whole")]
+    Secret(String),
+    /// The log names more than there is.
+    #[error("authority: {0}")]
+    SetBack(String),
     /// The owners never endorsed it.
     #[error("authority: no endorsement came within {} s", ENDORSEMENT_WAIT.as_secs())]
     NotEndorsed,
@@ -93,6 +100,8 @@ pub struct Bootstrap {
     pub ca: Vec<u8>,
     /// The log's public key.
     pub log: String,
+    /// The key for role secrets.
+    pub secrets: SecretsKey,
     /// Hardware evidence with the owners' nonce.
     pub hardware: HardwareEvidence,
     /// The program claim over [`Bootstrap::said`], with the owners' nonce.
@@ -102,10 +111,12 @@ pub struct Bootstrap {
 }
 
 impl Bootstrap {
-    /// What the claim says: the digest of CA certificate and log key.
+    /// What the claim says: the digest of CA certificate, log key and key for role secrets.
     #[must_use]
-    pub fn said(ca: &[u8], log: &str) -> ContentDigest {
-        ContentDigest::of(&cbor::encode(&Value::Array(vec![Value::Bytes(ca.to_vec()), log.into()])))
+    pub fn said(ca: &[u8], log: &str, secrets: &SecretsKey) -> ContentDigest {
+        let secrets = Value::Bytes(secrets.as_bytes().to_vec());
+        let all = Value::Array(vec![Value::Bytes(ca.to_vec()), log.into(), secrets]);
+        ContentDigest::of(&cbor::encode(&all))
     }
 
     /// Deterministic CBOR.
@@ -121,6 +132,7 @@ impl Bootstrap {
             (6, Value::Array(self.hardware.endorsements.iter().map(|e| b(e)).collect())),
             (7, b(&self.claim)),
             (8, b(self.statement_key.as_bytes())),
+            (9, b(self.secrets.as_bytes())),
         ]))
     }
 
@@ -145,6 +157,7 @@ impl Bootstrap {
             },
             claim: f.bytes(7, "claim")?,
             statement_key: f.named(8, "statement_key", evidence::StatementKey::from_slice)?,
+            secrets: f.named(9, "secrets", SecretsKey::from_slice)?,
         })
     }
 }
@@ -180,29 +193,30 @@ pub fn run(port: u16, limits: Limits, clock: fn() -> Time) -> Result<(), Authori
     }
     let policy = policy.ok_or(AuthorityError::NoPolicy)?;
     // 3
-    let (ca, signer) = keys(&mut client, &genesis, clock())?;
+    let (keys, signer) = keys(&mut client, &genesis, clock())?;
+    let secrets = keys.secrets.public().ok_or(CborError::Field("secrets"))?;
+    let ca = keys.ca.certificate().to_vec();
     let log = signer.verifier().to_text();
     // 4
     let nonce = read(&state.join("owner-nonce"))?;
     let nonce = Nonce::from_slice(&nonce).ok_or(CborError::Field("owner-nonce"))?;
-    let claim = client.attest(nonce, Bootstrap::said(ca.certificate(), &log))?;
+    let claim = client.attest(nonce, Bootstrap::said(&ca, &log, &secrets))?;
     let hardware = client.hardware_evidence(nonce)?;
-    let shown = Bootstrap {
-        ca: ca.certificate().to_vec(),
-        log,
-        hardware,
-        claim,
-        statement_key: info.statement_key,
-    };
+    let shown = Bootstrap { ca, log, secrets, hardware, claim, statement_key: info.statement_key };
     write(&state.join("bootstrap.cbor"), &shown.encode())?;
     // 5
-    let trust = Arc::new(endorsed(state, &genesis, ca.certificate(), clock)?);
+    let trust = Arc::new(endorsed(state, &genesis, &keys, clock)?);
     // 6
     let audit = trust.authority().endorsement().audit;
     let mut log = Ledgered::open(&state.join("log"), signer, audit)?;
     log.policy(&policy, clock())?;
-    let mut core = Core::new(trust, ca, policy, log, limits);
+    let mut core = Core::new(trust, keys, policy, log, limits);
     core.restore(revocations(state)?).map_err(|why| AuthorityError::Revocation(why.join("; ")))?;
+    for signed in secrets_kept(state)? {
+        core.restore_secret(&signed, clock())
+            .map_err(|why| AuthorityError::Secret(why.join("; ")))?;
+    }
+    core.is_whole().map_err(AuthorityError::SetBack)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
@@ -224,6 +238,24 @@ fn revocations(state: &Path) -> Result<Vec<Signed>, AuthorityError> {
     Ok(all)
 }
 
+/// Where a role secret is kept.
+pub(super) fn secret_file(name: &str) -> String {
+    format!("secret-{name}.cbor")
+}
+
+/// Role secrets acknowledged before: the newest of each name.
+fn secrets_kept(state: &Path) -> Result<Vec<Signed>, AuthorityError> {
+    let file = |source| AuthorityError::File { path: state.to_owned(), source };
+    let mut all = Vec::new();
+    for entry in fs::read_dir(state).map_err(file)? {
+        let name = entry.map_err(file)?.file_name().to_string_lossy().into_owned();
+        if name.starts_with("secret-") && name.ends_with(".cbor") {
+            all.push(Signed::decode(&read(&state.join(name))?)?);
+        }
+    }
+    Ok(all)
+}
+
 /// Keeps an object the owners signed; durable when it returns, and only then acknowledged.
 pub(super) fn keep(state: &Path, name: &str, signed: &Signed) -> Result<(), AuthorityError> {
     let path = state.join(name);
@@ -234,8 +266,12 @@ pub(super) fn keep(state: &Path, name: &str, signed: &Signed) -> Result<(), Auth
     synced.map_err(|source| AuthorityError::File { path, source })
 }
 
-/// The CA key and the log's key: opened from the sealed file, or made now and sealed.
-fn keys(client: &mut Client, genesis: &Genesis, now: Time) -> Result<(Ca, Signer), AuthorityError> {
+/// The keys, and the log's: opened from the sealed file, or made now and sealed.
+fn keys(
+    client: &mut Client,
+    genesis: &Genesis,
+    now: Time,
+) -> Result<(Keys, Signer), AuthorityError> {
     let path = Path::new(STATE).join("keys.sealed");
     let store = StoreId::new("authority-keys").ok_or(CborError::Field("store"))?;
     let domain = genesis.domain.as_str();
@@ -248,34 +284,40 @@ fn keys(client: &mut Client, genesis: &Genesis, now: Time) -> Result<(Ca, Signer
         let mut f = Fields::decode(opened.plaintext.expose(), platform::seal::PLAINTEXT_MAX)?;
         let pkcs8 = Secret::new(f.bytes(1, "ca")?);
         let seed = f.named(2, "log", |b| b.try_into().ok())?;
-        return Ok((Ca::restore(domain, window, &pkcs8)?, signer(seed)?));
+        let secrets = SecretsPair::new(f.named(3, "secrets", |b| b.try_into().ok())?);
+        let ca = Ca::restore(domain, window, &pkcs8)?;
+        return Ok((Keys { ca, secrets }, signer(seed)?));
     }
     let (ca, pkcs8) = Ca::create(domain, window)?;
-    let mut seed = [0; 32];
+    let (mut seed, mut secrets) = ([0; 32], [0; 32]);
     platform::random(&mut seed)?;
+    platform::random(&mut secrets)?;
+    let secrets = SecretsPair::new(secrets);
     let plain = Secret::new(cbor::encode(&cbor::map(vec![
         (1, Value::Bytes(pkcs8.expose().clone())),
         (2, Value::Bytes(seed.to_vec())),
+        (3, Value::Bytes(secrets.bytes().expose().to_vec())),
     ])));
     write(&path, &client.seal(&store, 1, plain.expose())?)?;
-    Ok((ca, signer(seed)?))
+    Ok((Keys { ca, secrets }, signer(seed)?))
 }
 
 /// Waits for an endorsement of this very key that the owners signed.
 fn endorsed(
     state: &Path,
     genesis: &Genesis,
-    ca: &[u8],
+    keys: &Keys,
     clock: fn() -> Time,
 ) -> Result<DomainTrust, AuthorityError> {
     let begin = std::time::Instant::now();
-    let own = spki_digest(ca)?;
+    let (own, secrets) = (spki_digest(keys.ca.certificate())?, keys.secrets.public());
     while begin.elapsed() < ENDORSEMENT_WAIT {
         let found =
             fs::read(state.join("endorsement.cbor")).ok().and_then(|b| Signed::decode(&b).ok());
         let authority = found.and_then(|s| EndorsedAuthority::verify(&s, genesis, clock()).ok());
-        if let Some(authority) = authority.filter(|a| a.endorsement().ca == own) {
-            return Ok(DomainTrust::new(authority, ca)?);
+        let ours = |e: &AuthorityEndorsement| e.ca == own && Some(e.secrets) == secrets;
+        if let Some(authority) = authority.filter(|a| ours(a.endorsement())) {
+            return Ok(DomainTrust::new(authority, keys.ca.certificate())?);
         }
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -6,3 +6,4 @@ mod admission;
 mod impostor;
 mod log;
 mod policy;
+mod secrets;

@@ -340,6 +340,7 @@ fn an_endorsement_of_another_domain_or_time_is_refused() {
             log: "x".into(),
             measurement: IMAGE,
             audit: evidence::AuditKey::new([6; 32]),
+            secrets: evidence::SecretsKey::new([7; 32]),
             window,
         };
         EndorsedAuthority::verify(

@@ -39,6 +39,7 @@ fn endorsement() -> AuthorityEndorsement {
         ca: SpkiDigest::new([1; 32]),
         log: "shop/log".into(),
         audit: AuditKey::new([2; 32]),
+        secrets: evidence::SecretsKey::new([7; 32]),
         measurement: Measurement::new([1; 48]),
         window: Window { not_before: NOW, not_after: NOW.plus_secs(10) },
     }

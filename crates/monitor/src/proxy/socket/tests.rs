@@ -353,7 +353,7 @@ fn a_secret_goes_to_the_program_it_was_released_to_and_an_admission_is_waited_fo
         });
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(!asked.is_finished(), "answered before the admission");
-        let secrets = vec![("db-password".into(), b"hunter2".to_vec())];
+        let secrets = vec![("db-password".into(), Arc::new(Secret::new(b"hunter2".to_vec())))];
         out.send_replace(Some(Standing::example(&[], secrets, Revocations::default())));
         let (value, other) = asked.await.unwrap();
         assert!(
