@@ -31,6 +31,17 @@ fn optional(v: Value, name: &'static str) -> Result<Option<Vec<u8>>, CborError> 
     }
 }
 
+fn optional_text(text: Option<&str>) -> Value {
+    text.map_or(Value::Null, Value::from)
+}
+
+fn read_optional_text(v: Value, name: &'static str) -> Result<Option<String>, CborError> {
+    match v {
+        Value::Null => Ok(None),
+        v => v.into_text().map(Some).map_err(|_| CborError::Field(name)),
+    }
+}
+
 /// What a client trusts and where it asks: everything a proxy needs to know of its domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle {
@@ -42,6 +53,8 @@ pub struct Bundle {
     pub ca: Vec<u8>,
     /// host:port of the authority.
     pub authority: String,
+    /// The role to ask for, where the policy trusts the program in several: a request narrows, it never chooses.
+    pub role: Option<String>,
 }
 
 impl Bundle {
@@ -54,6 +67,7 @@ impl Bundle {
             (3, bytes(&self.endorsement)),
             (4, bytes(&self.ca)),
             (5, self.authority.as_str().into()),
+            (6, optional_text(self.role.as_deref())),
         ]))
     }
 
@@ -69,6 +83,7 @@ impl Bundle {
             endorsement: f.bytes(3, "endorsement")?,
             ca: f.bytes(4, "ca")?,
             authority: f.text(5, "authority")?,
+            role: read_optional_text(f.take(6, "role")?, "role")?,
         };
         f.finish()?;
         Ok(bundle)
@@ -166,7 +181,7 @@ impl AdmissionRequest {
     pub fn claims(&self) -> ContentDigest {
         ContentDigest::of(&cbor::encode(&Value::Array(vec![
             bytes(&self.spki),
-            self.narrow.as_deref().map_or(Value::Null, Value::from),
+            optional_text(self.narrow.as_deref()),
             self.exportable.into(),
             hardware_value(self.hardware.as_ref()),
         ])))
@@ -178,7 +193,7 @@ impl AdmissionRequest {
         cbor::encode(&cbor::map(vec![
             (1, VERSION.into()),
             (2, bytes(&self.spki)),
-            (3, self.narrow.as_deref().map_or(Value::Null, Value::from)),
+            (3, optional_text(self.narrow.as_deref())),
             (4, self.exportable.into()),
             (5, hardware_value(self.hardware.as_ref())),
             (6, bytes(&self.statement)),
@@ -196,10 +211,7 @@ impl AdmissionRequest {
         f.version(VERSION)?;
         let request = Self {
             spki: f.bytes(2, "spki")?,
-            narrow: match f.take(3, "narrow")? {
-                Value::Null => None,
-                v => Some(v.into_text().map_err(|_| CborError::Field("narrow"))?),
-            },
+            narrow: read_optional_text(f.take(3, "narrow")?, "narrow")?,
             exportable: f.boolean(4, "exportable")?,
             hardware: read_hardware(f.take(5, "hardware")?)?,
             statement: f.bytes(6, "statement")?,

@@ -312,6 +312,12 @@ impl Domain {
         Client::connect(&self.run_dir()).map_err(|e| Failure::Missing(e.to_string()).into())
     }
 
+    /// The bundle of a program that asks for `role`.
+    pub fn bundle_for(&self, role: Option<&str>) -> Result<Vec<u8>> {
+        let bundle = Bundle::decode(&self.bundle()?)?;
+        Ok(Bundle { role: role.map(ToOwned::to_owned), ..bundle }.encode())
+    }
+
     /// The bundle programs' proxies get, once an authority is up.
     pub fn bundle(&self) -> Result<Vec<u8>> {
         let path = self.run_dir().join("bundle.cbor");

@@ -18,7 +18,7 @@ use crate::domain::Domain;
 use crate::output::{Failure, Format, json};
 
 /// Start programs that were added.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 #[command(
     after_help = "Example: casemate run cache\n         casemate run --attach cli   # with this terminal's streams, ends with the program's status"
 )]
@@ -32,6 +32,9 @@ pub struct RunArgs {
     /// The value of a variable that was added with `--open`, for this start
     #[arg(long, value_name = "NAME=VALUE")]
     open: Vec<String>,
+    /// The role to ask for, where the policy trusts the program in several [default: its name]
+    #[arg(long, value_name = "ROLE")]
+    role: Option<String>,
 }
 
 /// List programs.
@@ -82,18 +85,19 @@ fn opened(name: &str, mut config: Config, values: &[String]) -> Result<Config> {
 }
 
 /// Starts one program.
-pub fn start(domain: &Domain, name: &str, attach: bool, open: &[String]) -> Result<Program> {
-    let config = opened(name, domain.config(name)?.1, open)?;
+pub fn start(domain: &Domain, name: &str, args: &RunArgs) -> Result<Program> {
+    let config = opened(name, domain.config(name)?.1, &args.open)?;
+    let role = args.role.as_deref().unwrap_or(name);
     let launch = Launch {
         name: name.to_owned(),
         config: config.to_json()?.into_bytes(),
         expected: expected(domain, name),
     };
-    let request = Request::Run { launch, proxy: Some(domain.bundle()?) };
+    let request = Request::Run { launch, proxy: Some(domain.bundle_for(Some(role))?) };
     let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     let response = match config.stdio {
         Stdio::None => domain.monitor()?.ask(&request, &[null.as_fd(), null.as_fd(), null.as_fd()]),
-        Stdio::Plain if attach => domain.monitor()?.ask(
+        Stdio::Plain if args.attach => domain.monitor()?.ask(
             &request,
             &[std::io::stdin().as_fd(), std::io::stdout().as_fd(), std::io::stderr().as_fd()],
         ),
@@ -145,13 +149,13 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
             )));
         }
         forward_signals(&domain, name)?;
-        start(&domain, name, true, &args.open)?;
+        start(&domain, name, args)?;
         let status = wait(&domain, name)?;
         return Ok(ExitCode::from(u8::try_from(status).unwrap_or(255)));
     }
     let mut refused = false;
     for name in &args.names {
-        start(&domain, name, false, &args.open)?;
+        start(&domain, name, args)?;
         let program = admission(&domain, name)?;
         println!("{name}: {}", program.admission);
         refused |= program.admission.starts_with("refused");

@@ -28,9 +28,35 @@ pub struct TourArgs {
     format: Format,
 }
 
+/// What a domain promises of its programs; a scene shows one of them or none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Guarantee {
+    Origin,
+    Unmodified,
+    Isolated,
+    Trusted,
+    Channel,
+}
+
+impl Guarantee {
+    const ALL: [Self; 5] =
+        [Self::Origin, Self::Unmodified, Self::Isolated, Self::Trusted, Self::Channel];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Origin => "a statement by the attested key came from exactly that program",
+            Self::Unmodified => "the program is unmodified, no other software touches its memory",
+            Self::Isolated => "it is isolated",
+            Self::Trusted => "it is trusted under the policy for its purpose",
+            Self::Channel => "a channel authenticated by its key is confidential and has integrity",
+        }
+    }
+}
+
 /// One scene and what was seen in it.
 struct Scene {
     title: &'static str,
+    shows: Option<Guarantee>,
     seen: Result<Vec<String>>,
     ms: u128,
 }
@@ -70,36 +96,58 @@ pub fn run(args: &TourArgs) -> Result<ExitCode> {
     }
     let mut scenes = Vec::new();
     type Play = fn(&mut Stage) -> Result<Vec<String>>;
-    let program: [(&'static str, Play); 21] = [
-        ("Two programs are measured: every byte that can run", scenes::measure),
+    use Guarantee::{Channel, Isolated, Origin, Trusted, Unmodified};
+    let program: [(&'static str, Play, Option<Guarantee>); 21] = [
+        ("Two programs are measured: every byte that can run", scenes::measure, Some(Unmodified)),
         (
             "Monitor and authority start; the owner appraises the authority and signs for its key",
             scenes::up,
+            None,
         ),
-        ("The server is launched, isolated and admitted", scenes::admit),
-        ("Why it got in", scenes::proof),
-        ("Unmodified programs talk over attested TLS, bound to the connection", scenes::traffic),
-        ("What a program tries to reach", scenes::isolation),
-        ("A sealed secret survives a restart of its program", scenes::sealing),
-        ("Refused: one flipped bit", refusals::flipped_bit),
-        ("Refused: a program the policy does not know", refusals::unknown_program),
-        ("Refused: a role that the policy gives to another program", refusals::other_role),
-        ("Refused: replayed evidence", refusals::replayed),
-        ("Relayed evidence: a thief with a live leaked key", refusals::relayed),
-        ("Refused: the peer's own statement, reflected", refusals::reflected),
-        ("Refused: another domain's genuine monitor", refusals::other_domain),
-        ("Refused: software evidence under a production policy for SEV-SNP", refusals::production),
-        ("Refused: a wrong clock", refusals::wrong_clock),
-        ("Refused: a blob sealed here, opened under another domain", refusals::other_domain_seal),
-        ("Not detected, and said so: a whole disk restored", refusals::restored_disk),
-        ("Revoked: a live connection closes", refusals::revoked),
-        ("Everything is written down and re-checked by an independent checker", scenes::audit),
-        ("The end: nothing is left behind", scenes::end),
+        ("The server is launched, isolated and admitted", scenes::admit, Some(Origin)),
+        ("Why it got in", scenes::proof, Some(Trusted)),
+        (
+            "Unmodified programs talk over attested TLS, bound to the connection",
+            scenes::traffic,
+            Some(Channel),
+        ),
+        ("What a program tries to reach", scenes::isolation, Some(Isolated)),
+        ("A sealed secret survives a restart of its program", scenes::sealing, None),
+        ("Refused: one flipped bit", refusals::flipped_bit, Some(Unmodified)),
+        ("Refused: a program the policy does not know", refusals::unknown_program, Some(Trusted)),
+        (
+            "Refused: a role that the policy gives to another program",
+            refusals::other_role,
+            Some(Trusted),
+        ),
+        ("Refused: replayed evidence", refusals::replayed, Some(Origin)),
+        ("Relayed evidence: a thief with a live leaked key", refusals::relayed, Some(Channel)),
+        ("Refused: the peer's own statement, reflected", refusals::reflected, Some(Channel)),
+        ("Refused: another domain's genuine monitor", refusals::other_domain, Some(Origin)),
+        ("Refused: a wrong clock", refusals::wrong_clock, None),
+        (
+            "Refused: a blob sealed here, opened under another domain",
+            refusals::other_domain_seal,
+            None,
+        ),
+        ("Not detected, and said so: a whole disk restored", refusals::restored_disk, None),
+        ("Revoked: a live connection closes", refusals::revoked, Some(Channel)),
+        (
+            "Refused: software evidence under a production policy for SEV-SNP",
+            refusals::production,
+            Some(Trusted),
+        ),
+        (
+            "Everything is written down and re-checked by an independent checker",
+            scenes::audit,
+            None,
+        ),
+        ("The end: nothing is left behind", scenes::end, None),
     ];
-    for (title, play) in program {
+    for (title, play, shows) in program {
         let start = Instant::now();
         let seen = play(&mut stage);
-        let scene = Scene { title, seen, ms: start.elapsed().as_millis() };
+        let scene = Scene { title, shows, seen, ms: start.elapsed().as_millis() };
         if people {
             print(&scene);
         }
@@ -143,24 +191,16 @@ fn print(scene: &Scene) {
 
 /// The five guarantees, each with the scenes that showed it.
 fn guarantees(scenes: &[Scene]) {
-    let shown = |wanted: &[usize]| {
-        let held = wanted.iter().all(|n| scenes.get(*n).is_some_and(|s| s.seen.is_ok()));
-        let names = wanted.iter().map(|n| (n + 1).to_string()).collect::<Vec<_>>().join(", ");
-        format!("{} (scenes {names})", if held { "seen" } else { "NOT seen" })
-    };
     println!("\nThe five guarantees, on a platform that is only software here:");
-    println!(
-        "   a statement by the attested key came from exactly that program: {}",
-        shown(&[2, 3, 10, 12])
-    );
-    println!(
-        "   the program is unmodified, no other software touches its memory: {}",
-        shown(&[0, 7])
-    );
-    println!("   it is isolated: {}", shown(&[5]));
-    println!("   it is trusted under the policy for its purpose: {}", shown(&[3, 8, 9, 14]));
-    println!(
-        "   a channel authenticated by its key is confidential and has integrity: {}",
-        shown(&[4, 11, 18])
-    );
+    for guarantee in Guarantee::ALL {
+        let shown = scenes.iter().enumerate().filter(|(_, s)| s.shows == Some(guarantee));
+        let held = shown.clone().all(|(_, s)| s.seen.is_ok()) && shown.clone().next().is_some();
+        let first = shown.clone().find_map(|(_, s)| s.seen.as_ref().ok()?.first());
+        let numbers = shown.map(|(n, _)| (n + 1).to_string()).collect::<Vec<_>>();
+        let seen = if held { "seen" } else { "NOT seen" };
+        println!("   {}: {seen} (scenes {})", guarantee.as_str(), numbers.join(", "));
+        if let Some(line) = first {
+            println!("      {line}");
+        }
+    }
 }

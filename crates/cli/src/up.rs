@@ -183,6 +183,7 @@ fn start_authority(domain: &Domain) -> Result<()> {
         endorsement: signed,
         ca: shown.ca,
         authority: address,
+        role: None,
     };
     replace(&domain.run_dir().join("bundle.cbor"), &bundle.encode())?;
     replace(&domain.run_dir().join("log.vkey"), shown.log.as_bytes())

@@ -279,6 +279,7 @@ impl Served {
             endorsement: sign(&self.owner, Namespace::Endorsement, endorsement).encode(),
             ca: self.trust.ca().to_vec(),
             authority: self.address.clone(),
+            role: None,
         }
     }
 

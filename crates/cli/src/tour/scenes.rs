@@ -127,7 +127,7 @@ pub(super) fn up(stage: &mut Stage) -> Result<Vec<String>> {
 }
 
 pub(super) fn admit(stage: &mut Stage) -> Result<Vec<String>> {
-    let started = programs::start(&stage.domain, "server", false, &[])?;
+    let started = programs::start(&stage.domain, "server", &programs::RunArgs::default())?;
     let program = programs::admission(&stage.domain, "server")?;
     ensure!(program.admission.starts_with("admitted"), "{}", program.admission);
     Ok(vec![
@@ -168,6 +168,17 @@ pub(super) fn spawn(
     config: &Config,
     expected: Option<evidence::Measurement>,
 ) -> Result<fs::File> {
+    spawn_as(domain, name, None, config, expected)
+}
+
+/// The same, asking for a role.
+pub(super) fn spawn_as(
+    domain: &Domain,
+    name: &str,
+    role: Option<&str>,
+    config: &Config,
+    expected: Option<evidence::Measurement>,
+) -> Result<fs::File> {
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let null = fs::File::open("/dev/null")?;
     let errors = fs::OpenOptions::new()
@@ -175,7 +186,7 @@ pub(super) fn spawn(
         .append(true)
         .open(domain.run_dir().join(format!("{name}.log")))?;
     let launch = Launch { name: name.to_owned(), config: config.to_json()?.into_bytes(), expected };
-    let request = Request::Run { launch, proxy: Some(domain.bundle()?) };
+    let request = Request::Run { launch, proxy: Some(domain.bundle_for(role)?) };
     let response =
         domain.monitor()?.ask(&request, &[null.as_fd(), write.as_fd(), errors.as_fd()])?;
     ensure!(matches!(response, Response::Programs(_)), "not started");

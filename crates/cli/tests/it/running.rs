@@ -112,3 +112,29 @@ fn a_policy_signed_while_the_domain_is_up_admits_at_once_and_ends_what_it_no_lon
     // Its own proxy closes what the policy does not permit.
     assert!(stage.good("shop", &["run", "--attach", "holder"]).contains("closed"));
 }
+
+#[test]
+fn a_program_of_two_roles_is_admitted_in_the_one_it_is_started_as() {
+    let stage = Stage::own();
+    stage.good(".", &["new", "shop"]);
+    for role in ["morning", "evening"] {
+        stage.good("shop", &["add", role, "--", "/bin/sleep", "60"]);
+    }
+    stage.good("shop", &["add", "other", "--", "/bin/sleep", "61"]);
+    stage.good("shop", &["up"]);
+    let run = |args: &[&str]| {
+        let output = stage.run("shop", &[&["run"], args].concat());
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    for (args, role) in [
+        (&["morning"][..], "morning"),
+        (&["evening"], "evening"),
+        (&["morning", "--role", "evening"], "evening"),
+    ] {
+        let (status, said) = run(args);
+        assert!(status == 0 && said.contains(&format!("admitted: as {role} ")), "{said}");
+        stage.good("shop", &["stop", args[0]]);
+    }
+    let (status, said) = run(&["morning", "--role", "other"]);
+    assert!(status == 1 && said.contains("a request may narrow, not choose"), "{said}");
+}

@@ -93,7 +93,8 @@ async fn admit(
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(own)?;
     let spki = rcgen::PublicKeyData::subject_public_key_info(&key);
     let pending =
-        client::begin(&bundle.authority, &trust, holder, &spki, None, false, clock).await?;
+        client::begin(&bundle.authority, &trust, holder, &spki, bundle.role.clone(), false, clock)
+            .await?;
     let signature = rcgen::SigningKey::sign(&key, &pending.to_be_signed()).map_err(own)?;
     let (admission, connected) = pending.finish(signature, seen).await?;
     // Now that everything it said has been checked, its time counts, and the host's no longer.

@@ -180,7 +180,8 @@ impl Clerk {
         })?;
         self.pace.turn().await;
         let trust = client::trust_of(bundle, info.domain, clock())?;
-        let begun = client::begin(&bundle.authority, &trust, &holder, spki, None, false, clock);
+        let role = bundle.role.clone();
+        let begun = client::begin(&bundle.authority, &trust, &holder, spki, role, false, clock);
         let pending = tokio::time::timeout(ADMISSION_MAX, begun).await.map_err(too_long)??;
         Ok(Begun { pending, trust })
     }

@@ -185,8 +185,8 @@ impl<A: Attester> Issuer<A> {
         let now = self.clock;
         let trust = client::trust_of(&self.bundle, self.root, now())?;
         let key = LeafKey::generate().ok_or(PlatformError::Random)?;
-        let (at, spki) = (&self.bundle.authority, key.spki());
-        let pending = client::begin(at, &trust, &self.attester, spki, None, true, now).await?;
+        let (at, spki, role) = (&self.bundle.authority, key.spki(), self.bundle.role.clone());
+        let pending = client::begin(at, &trust, &self.attester, spki, role, true, now).await?;
         let proof = key.sign(&pending.to_be_signed()).ok_or(PlatformError::Random)?;
         let (admission, connected) = pending.finish(proof, seen).await?;
         if let Some(said) = connected.said() {
