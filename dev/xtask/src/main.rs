@@ -2,9 +2,12 @@
 
 mod packages;
 mod rules;
+mod tally;
 mod tidy;
 
 use std::process::{Command, ExitCode, Stdio};
+
+use tally::Tally;
 
 fn main() -> ExitCode {
     let args = std::env::args().skip(1).collect::<Vec<_>>();
@@ -41,21 +44,47 @@ fn test(install: bool) -> Result<(), String> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
-    if nextest.is_ok_and(|s| s.success()) {
-        cargo(&[
-            "nextest",
-            "run",
-            "--workspace",
-            "--locked",
-            "--no-fail-fast",
-            "--status-level",
-            "slow",
-            "--success-output",
-            "never",
-        ])
-    } else {
-        cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--tests"])
+    let tally = if nextest.is_ok_and(|s| s.success()) { with_nextest()? } else { plain()? };
+    println!("xtask: {tally}");
+    if tally.is_good() { Ok(()) } else { Err("not every test passed".to_owned()) }
+}
+
+/// `cargo nextest`, whose report says what each test printed.
+fn with_nextest() -> Result<Tally, String> {
+    let report = "target/nextest/default/junit.xml";
+    let _ = std::fs::remove_file(report);
+    let ran = cargo(&[
+        "nextest",
+        "run",
+        "--workspace",
+        "--locked",
+        "--no-fail-fast",
+        "--status-level",
+        "slow",
+        "--success-output",
+        "never",
+    ]);
+    match std::fs::read_to_string(report) {
+        Ok(xml) => {
+            let tally = Tally::of_junit(&xml);
+            if tally.is_good() { ran.map(|()| tally) } else { Ok(tally) }
+        }
+        Err(e) => Err(ran.err().unwrap_or_else(|| format!("{report}: {e}"))),
     }
+}
+
+/// Rust's own runner.
+fn plain() -> Result<Tally, String> {
+    let command = "test --workspace --locked --no-fail-fast --tests -- --show-output";
+    let output = Command::new("cargo").args(command.split(' ')).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|e| format!("cargo: {e}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    print!("{text}");
+    let tally = Tally::of_libtest(&text);
+    if tally.is_good() && !output.status.success() {
+        return Err(format!("cargo {command} failed"));
+    }
+    Ok(tally)
 }
 
 fn cargo(args: &[&str]) -> Result<(), String> {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Package, a file that shows it is there, why a test needs it.
-const PACKAGES: [(&str, &str, &str); 3] = [
+const PACKAGES: [(&str, &str, &str); 4] = [
     ("redis-server", "/usr/bin/redis-server", "the tutorial protects an unmodified server"),
     ("redis-tools", "/usr/bin/redis-cli", "the tutorial reaches it with an unmodified client"),
     (
@@ -12,6 +12,7 @@ const PACKAGES: [(&str, &str, &str); 3] = [
         "/usr/bin/ssh-keygen",
         "owners' signatures are checked against OpenSSH's own",
     ),
+    ("openssl", "/usr/bin/openssl", "programs' identities are used with another TLS library"),
 ];
 
 /// Makes sure every package is there.
