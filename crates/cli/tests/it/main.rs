@@ -11,6 +11,7 @@ mod authority;
 mod connect;
 mod first_hour;
 mod isolation;
+mod memory;
 mod running;
 mod sdk;
 mod stage;
