@@ -5,6 +5,7 @@ mod android;
 mod cca;
 mod ear;
 mod input;
+mod intel;
 mod nitro;
 mod nvidia;
 mod psa;
@@ -50,6 +51,12 @@ pub struct VerifyArgs {
     /// An OCSP response about a certificate of the evidence (DER)
     #[arg(long, value_name = "FILE")]
     ocsp: Vec<PathBuf>,
+    /// What Intel publishes for a quote: collateral as JSON, with its signed texts as they are
+    #[arg(long, value_name = "FILE")]
+    collateral: Option<PathBuf>,
+    /// The event log of the boot behind the evidence (CCEL)
+    #[arg(long, value_name = "FILE")]
+    event_log: Option<PathBuf>,
     /// A profile: a file, or a shipped one, e.g. forensic-2026-11 or snp-2026-11
     #[arg(long, value_name = "FILE|PROFILE", default_value = FORENSIC)]
     policy: String,
@@ -79,6 +86,8 @@ const KINDS: &[KindOf] = &[
     KindOf { tee: "cca", detect: cca::detect, judge: cca::judge },
     KindOf { tee: "psa", detect: psa::detect, judge: psa::judge },
     KindOf { tee: "android-key", detect: android::detect, judge: android::judge },
+    KindOf { tee: "tdx", detect: intel::detect_tdx, judge: intel::judge_tdx },
+    KindOf { tee: "sgx", detect: intel::detect_sgx, judge: intel::judge_sgx },
     KindOf { tee: "snp", detect: snp::detect, judge: snp::judge },
     KindOf { tee: "nvidia", detect: nvidia::detect, judge: nvidia::judge },
     KindOf { tee: "nvidia-rim", detect: nvidia::detect_rim, judge: nvidia::judge_rim },

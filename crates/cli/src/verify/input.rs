@@ -36,6 +36,10 @@ pub(super) struct Input {
     pub(super) rims: Vec<Vec<u8>>,
     /// OCSP responses given by `--ocsp`, as they are.
     pub(super) ocsp: Vec<Vec<u8>>,
+    /// Collateral given by `--collateral`, as it is.
+    pub(super) collateral: Option<Vec<u8>>,
+    /// The event log given by `--event-log`, as it is.
+    pub(super) event_log: Option<Vec<u8>>,
     /// The single file, where no folder was given.
     file: Option<Vec<u8>>,
     dir: PathBuf,
@@ -58,6 +62,8 @@ impl Input {
             endorsements: Vec::new(),
             rims: bytes(&args.rim)?,
             ocsp: bytes(&args.ocsp)?,
+            collateral: args.collateral.as_deref().map(read).transpose()?,
+            event_log: args.event_log.as_deref().map(read).transpose()?,
             file: None,
             dir: PathBuf::new(),
             case: Value::Null,

@@ -18,4 +18,5 @@ mod stage;
 mod tour;
 mod verify;
 mod verify_cose;
+mod verify_intel;
 mod verify_nvidia;

@@ -16,10 +16,10 @@ const KINDS: [(&str, &str); 5] = [
     ("android-key", "chain.pem"),
 ];
 
-struct Case {
-    dir: PathBuf,
-    json: Value,
-    evidence: &'static str,
+pub struct Case {
+    pub dir: PathBuf,
+    pub json: Value,
+    pub evidence: &'static str,
 }
 
 impl Case {
@@ -28,7 +28,7 @@ impl Case {
         Self { json: serde_json::from_slice(&json).unwrap(), dir, evidence }
     }
 
-    fn id(&self) -> &str {
+    pub fn id(&self) -> &str {
         self.json["id"].as_str().unwrap()
     }
 
@@ -42,7 +42,7 @@ impl Case {
         Vec::new()
     }
 
-    fn run(&self, stage: &Stage, file: &Path, more: &[&str]) -> (Option<i32>, Value) {
+    pub fn run(&self, stage: &Stage, file: &Path, more: &[&str]) -> (Option<i32>, Value) {
         let (file, root) = (path(file), self.root());
         let mut args = vec!["verify", &file, "--format", "json"];
         args.extend(root.iter().map(String::as_str));
@@ -59,12 +59,13 @@ fn path(file: &Path) -> String {
     file.to_str().unwrap().to_owned()
 }
 
-fn cases(corpus: &Path) -> Vec<Case> {
-    let of = |(kind, evidence): (&str, &'static str)| {
+pub fn cases(corpus: &Path, kinds: &[(&str, &'static str)]) -> Vec<Case> {
+    let of = |(kind, evidence): &(&str, &'static str)| {
+        let evidence = *evidence;
         let dirs = std::fs::read_dir(corpus.join(kind)).unwrap();
         dirs.map(move |d| Case::read(d.unwrap().path(), evidence)).collect::<Vec<_>>()
     };
-    KINDS.into_iter().flat_map(of).collect()
+    kinds.iter().flat_map(of).collect()
 }
 
 fn case(corpus: &Path, id: &str) -> Case {
@@ -74,7 +75,7 @@ fn case(corpus: &Path, id: &str) -> Case {
 }
 
 /// Authentic, verdict, status and every field the case states.
-fn agrees(case: &Case, (status, got): &(Option<i32>, Value)) {
+pub fn agrees(case: &Case, (status, got): &(Option<i32>, Value)) {
     let (id, expected) = (case.id(), case.json["expected"].as_object().unwrap());
     assert_eq!(got["tee"], case.json["tee"], "{id}");
     assert_eq!(got["authentic"], expected["authentic"], "{id}: {got:#}");
@@ -100,7 +101,7 @@ fn agrees(case: &Case, (status, got): &(Option<i32>, Value)) {
 fn every_captured_token_document_and_chain_gets_its_verdict() {
     let Some(corpus) = corpus() else { return };
     let stage = Stage::own();
-    for case in cases(&corpus) {
+    for case in cases(&corpus, &KINDS) {
         agrees(&case, &case.run(&stage, &case.dir, &[]));
         let at = case.json["verify_at"].as_str().map(|at| ["--at", at]);
         let at = at.as_ref().map_or(&[][..], |at| at);

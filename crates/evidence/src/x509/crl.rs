@@ -19,6 +19,7 @@ pub struct Crl {
     issuer: Vec<u8>,
     window: Window,
     serials: Vec<Vec<u8>>,
+    critical: Vec<String>,
 }
 
 impl Crl {
@@ -40,6 +41,10 @@ impl Crl {
             .map(|r| r.serial_number.as_bytes().to_vec())
             .collect::<Vec<_>>();
         serials.sort_unstable();
+        let of_entries = tbs.revoked_certificates.iter().flatten();
+        let of_entries = of_entries.filter_map(|r| r.crl_entry_extensions.as_ref());
+        let extensions = tbs.crl_extensions.iter().chain(of_entries).flatten();
+        let critical = extensions.filter(|e| e.critical).map(|e| e.extn_id.to_string()).collect();
         Ok(Self {
             tbs: signed_part(der).ok_or(X509Error::CrlForm)?.to_vec(),
             signature: list.signature.as_bytes().ok_or(X509Error::CrlForm)?.to_vec(),
@@ -50,7 +55,15 @@ impl Crl {
                 not_after: time(&tbs.next_update.ok_or(X509Error::CrlForm)?),
             },
             serials,
+            critical,
         })
+    }
+
+    /// Dotted names of its critical extensions, of the list and of its entries: whoever does not understand one must not
+    /// rely on the list (RFC 5280 section 5.2), since it may be a part or a difference.
+    #[must_use]
+    pub fn critical_extensions(&self) -> &[String] {
+        &self.critical
     }
 
     /// From thisUpdate to nextUpdate.
