@@ -50,13 +50,7 @@ impl Certificate {
     /// The to-be-signed part.
     #[must_use]
     pub fn body(&self, scheme: Scheme) -> Vec<u8> {
-        let extension = |(id, critical, content): &(String, bool, Vec<u8>)| {
-            let critical = if *critical { boolean(true) } else { Vec::new() };
-            sequence(&[oid(id), critical, octets(content)])
-        };
-        let extensions = self.extensions.iter().map(extension).collect::<Vec<_>>();
-        let extensions =
-            if extensions.is_empty() { Vec::new() } else { explicit(3, &sequence(&extensions)) };
+        let extensions = extensions(3, &self.extensions);
         sequence(&[
             explicit(0, &integer(&[2])),
             integer(&[self.serial]),
@@ -77,6 +71,16 @@ impl Certificate {
     }
 }
 
+/// Extensions under the tag `n`; nothing for none.
+fn extensions(n: u8, all: &[(String, bool, Vec<u8>)]) -> Vec<u8> {
+    let one = |(id, critical, content): &(String, bool, Vec<u8>)| {
+        let critical = if *critical { boolean(true) } else { Vec::new() };
+        sequence(&[oid(id), critical, octets(content)])
+    };
+    let all = all.iter().map(one).collect::<Vec<_>>();
+    if all.is_empty() { Vec::new() } else { explicit(n, &sequence(&all)) }
+}
+
 fn signed(body: Vec<u8>, scheme: Scheme, key: &Key) -> Vec<u8> {
     let signature = bits(&key.sign(scheme, &body));
     sequence(&[body, algorithm(scheme), signature])
@@ -89,6 +93,8 @@ pub struct Crl {
     pub this_update: Time,
     pub next_update: Option<Time>,
     pub serials: Vec<u8>,
+    /// Dotted identifier, critical or not, content.
+    pub extensions: Vec<(String, bool, Vec<u8>)>,
 }
 
 impl Crl {
@@ -105,6 +111,7 @@ impl Crl {
             time(self.this_update),
             self.next_update.map(time).unwrap_or_default(),
             if revoked.is_empty() { Vec::new() } else { sequence(&revoked) },
+            extensions(0, &self.extensions),
         ]);
         signed(body, scheme, key)
     }

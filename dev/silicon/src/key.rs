@@ -4,9 +4,10 @@ use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING,
-    ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair,
-    RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA384, RsaEncoding,
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING,
+    ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+    EcdsaSigningAlgorithm, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
+    RSA_PSS_SHA384, RsaEncoding,
 };
 use evidence::x509::Scheme;
 
@@ -100,6 +101,27 @@ impl Key {
             }
             _ => unreachable!("{scheme:?} is no scheme of this key"),
         }
+    }
+
+    /// R and S of an ECDSA P-256 signature with SHA-256, 32 big-endian bytes each.
+    ///
+    /// # Panics
+    /// If the key is of another kind.
+    #[must_use]
+    pub fn sign_p256_fixed(&self, message: &[u8]) -> Vec<u8> {
+        let Self::P256(key) = self else { unreachable!("not a P-256 key") };
+        let key = pair(&ECDSA_P256_SHA256_FIXED_SIGNING, key);
+        key.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
+    }
+
+    /// X and Y of a P-256 key.
+    ///
+    /// # Panics
+    /// If the key is of another kind.
+    #[must_use]
+    pub fn point(&self) -> Vec<u8> {
+        let Self::P256(key) = self else { unreachable!("not a P-256 key") };
+        pair(&ECDSA_P256_SHA256_FIXED_SIGNING, key).public_key().as_ref()[1..].to_vec()
     }
 
     /// R and S of an ECDSA P-384 signature with SHA-384, 48 big-endian bytes each.

@@ -13,6 +13,7 @@
 pub mod amd;
 pub mod certificate;
 pub mod der;
+pub mod intel;
 pub mod key;
 pub mod software;
 

@@ -65,15 +65,15 @@ pub struct Knobs {
 }
 
 impl Knobs {
-    fn values(&self) -> [(&'static str, &Values, usize); 7] {
+    fn values(&self) -> [(&'static str, &'static str, &Values, usize); 7] {
         [
-            ("sgx_mr_enclave", &self.mr_enclave, 32),
-            ("sgx_mr_signer", &self.mr_signer, 32),
-            ("sgx_misc_select", &self.misc_select, 4),
-            ("sgx_xfrm", &self.xfrms, 8),
-            ("sgx_config_id", &self.config_ids, 64),
-            ("sgx_family_id", &self.family_ids, 16),
-            ("sgx_ext_prod_id", &self.ext_prod_ids, 16),
+            ("sgx_mr_enclave", "mr-enclave", &self.mr_enclave, 32),
+            ("sgx_mr_signer", "mr-signer", &self.mr_signer, 32),
+            ("sgx_misc_select", "misc-select", &self.misc_select, 4),
+            ("sgx_xfrm", "xfrms", &self.xfrms, 8),
+            ("sgx_config_id", "config-ids", &self.config_ids, 64),
+            ("sgx_family_id", "family-ids", &self.family_ids, 16),
+            ("sgx_ext_prod_id", "ext-prod-ids", &self.ext_prod_ids, 16),
         ]
     }
 }
@@ -82,10 +82,10 @@ impl Section for Knobs {
     const KIND: &'static str = "sgx";
 
     fn possible(&self) -> Result<(), (String, &'static str)> {
-        for (name, values, len) in self.values() {
+        for (_, knob, values, len) in self.values() {
             if !is_hex(values, &[len]) {
-                let knob = name.trim_start_matches("sgx_").replace('_', "-");
-                return Err((knob, "a value is not lower-case hex of the field's length"));
+                let why = "a value is not lower-case hex of the field's length";
+                return Err((knob.to_owned(), why));
             }
         }
         self.platform.possible()
@@ -100,9 +100,9 @@ impl Section for Knobs {
         ];
         let mut all =
             switches.iter().map(|(n, t)| format!("{n}: {}", t.as_str())).collect::<Vec<_>>();
-        all.extend(self.values().iter().map(|(name, values, _)| {
-            format!("{}: {}", name.trim_start_matches("sgx_").to_uppercase(), words(values))
-        }));
+        all.extend(
+            self.values().iter().map(|(_, knob, values, _)| format!("{knob}: {}", words(values))),
+        );
         all.extend([
             format!("ISVPRODID: {}", words(&self.isv_prod_ids)),
             format!("ISVSVN at least: {}", self.isv_svn_minimum.words(u16::to_string)),
@@ -170,7 +170,7 @@ pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {
         &r.isv_family_id,
         &r.isv_ext_prod_id,
     ];
-    for ((name, values, _), seen) in knobs.values().into_iter().zip(seen) {
+    for ((name, _, values, _), seen) in knobs.values().into_iter().zip(seen) {
         checks.push(listed_hex(name, values, Some(seen)));
     }
     let prod = r.isv_prod_id;

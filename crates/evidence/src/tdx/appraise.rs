@@ -59,18 +59,18 @@ pub struct Knobs {
 }
 
 impl Knobs {
-    fn values(&self) -> [(&'static str, &Values, usize); 10] {
+    fn values(&self) -> [(&'static str, &'static str, &Values, usize); 10] {
         [
-            ("tdx_xfam", &self.xfams, 8),
-            ("tdx_mr_seam", &self.mr_seam, 48),
-            ("tdx_mr_td", &self.mr_td, 48),
-            ("tdx_mr_config_id", &self.mr_config_id, 48),
-            ("tdx_mr_owner", &self.mr_owner, 48),
-            ("tdx_mr_owner_config", &self.mr_owner_config, 48),
-            ("tdx_rtmr0", &self.rtmr0, 48),
-            ("tdx_rtmr1", &self.rtmr1, 48),
-            ("tdx_rtmr2", &self.rtmr2, 48),
-            ("tdx_rtmr3", &self.rtmr3, 48),
+            ("tdx_xfam", "xfams", &self.xfams, 8),
+            ("tdx_mr_seam", "mr-seam", &self.mr_seam, 48),
+            ("tdx_mr_td", "mr-td", &self.mr_td, 48),
+            ("tdx_mr_config_id", "mr-config-id", &self.mr_config_id, 48),
+            ("tdx_mr_owner", "mr-owner", &self.mr_owner, 48),
+            ("tdx_mr_owner_config", "mr-owner-config", &self.mr_owner_config, 48),
+            ("tdx_rtmr0", "rtmr0", &self.rtmr0, 48),
+            ("tdx_rtmr1", "rtmr1", &self.rtmr1, 48),
+            ("tdx_rtmr2", "rtmr2", &self.rtmr2, 48),
+            ("tdx_rtmr3", "rtmr3", &self.rtmr3, 48),
         ]
     }
 }
@@ -79,10 +79,10 @@ impl Section for Knobs {
     const KIND: &'static str = "tdx";
 
     fn possible(&self) -> Result<(), (String, &'static str)> {
-        for (name, values, len) in self.values() {
+        for (_, knob, values, len) in self.values() {
             if !is_hex(values, &[len]) {
-                let knob = name.trim_start_matches("tdx_").replace('_', "-");
-                return Err((knob, "a value is not lower-case hex of the field's length"));
+                let why = "a value is not lower-case hex of the field's length";
+                return Err((knob.to_owned(), why));
             }
         }
         self.platform.possible()
@@ -102,9 +102,9 @@ impl Section for Knobs {
         ];
         let mut all =
             switches.iter().map(|(n, t)| format!("{n}: {}", t.as_str())).collect::<Vec<_>>();
-        all.extend(self.values().iter().map(|(name, values, _)| {
-            format!("{}: {}", name.trim_start_matches("tdx_").to_uppercase(), words(values))
-        }));
+        all.extend(
+            self.values().iter().map(|(_, knob, values, _)| format!("{knob}: {}", words(values))),
+        );
         all.extend(self.platform.words());
         all
     }
@@ -172,7 +172,7 @@ pub fn appraise(facts: &Facts, knobs: &Knobs) -> Vec<Check> {
         &r.rtmr[2],
         &r.rtmr[3],
     ];
-    for ((name, values, _), seen) in knobs.values().into_iter().zip(seen) {
+    for ((name, _, values, _), seen) in knobs.values().into_iter().zip(seen) {
         checks.push(listed_hex(name, values, Some(seen)));
     }
     checks.extend(dcap::appraise(&facts.platform, &knobs.platform));

@@ -16,6 +16,8 @@ mod corpus;
 mod cose_vendor;
 mod ear;
 mod folders;
+mod intel;
+mod intel_silicon;
 mod layers;
 mod mint;
 mod nitro;

@@ -186,6 +186,7 @@ fn a_revocation_list_counts_from_its_issuer_in_its_window_for_its_serials() {
         this_update: NOW,
         next_update: next,
         serials: serials.to_vec(),
+        extensions: Vec::new(),
     };
     let week = Some(NOW.plus_secs(7 * 86_400));
     let good = Crl::parse(&list("middle", &[7, 1, 3], week).signed_by(&v.middle_key)).unwrap();
