@@ -2,6 +2,8 @@
 
 mod anchor;
 mod android;
+mod attestation_pb;
+mod azure;
 mod cca;
 mod ear;
 mod input;
@@ -11,6 +13,7 @@ mod nvidia;
 mod psa;
 mod report;
 mod snp;
+mod tpm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,9 +57,12 @@ pub struct VerifyArgs {
     /// What Intel publishes for a quote: collateral as JSON, with its signed texts as they are
     #[arg(long, value_name = "FILE")]
     collateral: Option<PathBuf>,
-    /// The event log of the boot behind the evidence (CCEL)
+    /// The event log of the boot behind the evidence (of a TPM, or CCEL)
     #[arg(long, value_name = "FILE")]
     event_log: Option<PathBuf>,
+    /// Values of a TPM's registers, JSON: index to hex
+    #[arg(long, value_name = "FILE")]
+    pcrs: Option<PathBuf>,
     /// A profile: a file, or a shipped one, e.g. forensic-2026-11 or snp-2026-11
     #[arg(long, value_name = "FILE|PROFILE", default_value = FORENSIC)]
     policy: String,
@@ -88,6 +94,8 @@ const KINDS: &[KindOf] = &[
     KindOf { tee: "android-key", detect: android::detect, judge: android::judge },
     KindOf { tee: "tdx", detect: intel::detect_tdx, judge: intel::judge_tdx },
     KindOf { tee: "sgx", detect: intel::detect_sgx, judge: intel::judge_sgx },
+    KindOf { tee: "tpm-eventlog", detect: tpm::detect_log, judge: tpm::judge_log },
+    KindOf { tee: "tpm", detect: tpm::detect, judge: tpm::judge },
     KindOf { tee: "snp", detect: snp::detect, judge: snp::judge },
     KindOf { tee: "nvidia", detect: nvidia::detect, judge: nvidia::judge },
     KindOf { tee: "nvidia-rim", detect: nvidia::detect_rim, judge: nvidia::judge_rim },

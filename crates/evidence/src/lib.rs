@@ -13,6 +13,7 @@
 pub mod android;
 pub mod appraise;
 pub mod authentic;
+pub mod azure;
 pub mod binder;
 pub mod bytes;
 pub mod cbor;
@@ -35,8 +36,10 @@ pub mod sgx;
 pub mod snp;
 pub mod software;
 pub mod statement;
+pub mod tcg;
 pub mod tdx;
 pub mod time;
+pub mod tpm;
 pub mod x509;
 
 pub use authentic::{Authentic, Check, Outcome};

@@ -15,4 +15,4 @@ pub use appraise::{Knobs, TpmKnobs, appraise, appraise_tpm};
 pub use layout::{Document, DocumentKind, Facts};
 pub use parse::parse;
 pub use refusal::NitroRefusal;
-pub use verify::{PINNED_ROOTS, verify};
+pub use verify::{PINNED_ROOTS, attestation_key, quote_nonce, verify};

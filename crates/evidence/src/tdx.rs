@@ -7,6 +7,6 @@ pub mod layout;
 mod verify;
 
 pub use appraise::{Knobs, appraise};
-pub use ccel::{CcelError, Replayed};
+pub use ccel::Replayed;
 pub use layout::TdReport;
 pub use verify::{Facts, verify};

@@ -40,6 +40,8 @@ pub(super) struct Input {
     pub(super) collateral: Option<Vec<u8>>,
     /// The event log given by `--event-log`, as it is.
     pub(super) event_log: Option<Vec<u8>>,
+    /// Values of PCRs given by `--pcrs`, as they are.
+    pub(super) pcrs: Option<Vec<u8>>,
     /// The single file, where no folder was given.
     file: Option<Vec<u8>>,
     dir: PathBuf,
@@ -63,6 +65,7 @@ impl Input {
             rims: bytes(&args.rim)?,
             ocsp: bytes(&args.ocsp)?,
             collateral: args.collateral.as_deref().map(read).transpose()?,
+            pcrs: args.pcrs.as_deref().map(read).transpose()?,
             event_log: args.event_log.as_deref().map(read).transpose()?,
             file: None,
             dir: PathBuf::new(),

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::input::Input;
 use super::report::{Profile, Report};
+use super::{azure, tpm};
 use crate::output::Failure;
 
 const TDX: (&str, &str) = ("tdx", "Intel TDX quote");
@@ -68,12 +69,11 @@ pub(super) fn judge_tdx(input: &Input) -> Result<Report> {
         fields: tdx_fields(facts),
     };
     found.platform(&facts.platform);
-    let mut report = found.report(input, TDX, profile, &verified, checks)?;
-    if !input.member("vtpm").is_null() {
-        let why = "the vTPM quote beside this quote is not verified by this version";
-        report.checks.push(Check::skipped("vtpm", why));
+    if tpm::is_beside(input) {
+        let report = found.described(TDX, profile, &verified, checks);
+        return azure::with_vtpm(input, report, |hcl| hcl.key_of_tdx(&verified));
     }
-    Ok(report)
+    found.report(input, TDX, profile, &verified, checks)
 }
 
 /// Verifies and appraises an enclave's quote.
@@ -217,20 +217,16 @@ impl Found {
         ]);
     }
 
-    fn report<T>(
+    fn described<T>(
         self,
-        input: &Input,
         (tee, title): (&'static str, &'static str),
         profile: Profile,
         verified: &Authentic<T>,
         appraised: Vec<Check>,
-    ) -> Result<Report> {
-        if input.nonce.as_ref().is_some_and(|n| !(32..=64).contains(&n.len())) {
-            bail!(Failure::Usage("--nonce: 32 to 64 bytes in hex".to_owned()));
-        }
+    ) -> Report {
         let mut checks = verified.checks().to_vec();
         checks.extend(appraised);
-        let mut report = Report {
+        Report {
             tee,
             title,
             profile,
@@ -241,12 +237,27 @@ impl Found {
             debug: Some(self.debug),
             facts: self.shown,
             fields: Value::Object(self.fields),
-        };
+        }
+    }
+
+    fn report<T>(
+        self,
+        input: &Input,
+        kind: (&'static str, &'static str),
+        profile: Profile,
+        verified: &Authentic<T>,
+        appraised: Vec<Check>,
+    ) -> Result<Report> {
+        if input.nonce.as_ref().is_some_and(|n| !(32..=64).contains(&n.len())) {
+            bail!(Failure::Usage("--nonce: 32 to 64 bytes in hex".to_owned()));
+        }
+        let data = self.report_data;
+        let mut report = self.described(kind, profile, verified, appraised);
         let wanted = input.nonce.clone().map(|mut wanted| {
             wanted.resize(64, 0);
             wanted
         });
-        report.ask_nonce("REPORTDATA", wanted.as_deref(), &self.report_data);
+        report.ask_nonce("REPORTDATA", wanted.as_deref(), &data);
         Ok(report)
     }
 }

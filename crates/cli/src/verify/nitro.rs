@@ -3,13 +3,17 @@
 use anyhow::{Result, bail};
 use evidence::nitro::layout::DOCUMENT_MAX;
 use evidence::nitro::{
-    DocumentKind, Facts, Knobs, PINNED_ROOTS, TpmKnobs, appraise, appraise_tpm, verify,
+    DocumentKind, Facts, Knobs, PINNED_ROOTS, TpmKnobs, appraise, appraise_tpm, attestation_key,
+    quote_nonce, verify,
 };
+use evidence::tcg::Bank;
+use evidence::tpm::{Pcrs, TpmRefusal};
 use evidence::{Authentic, Check, Time};
 use serde_json::{Value, json};
 
 use super::input::Input;
 use super::report::{Profile, Report};
+use super::tpm;
 use crate::output::Failure;
 
 /// Longest nonce a document holds.
@@ -73,7 +77,7 @@ fn judge(
     let roots = input.trusted(&PINNED_ROOTS)?;
     let document = input.evidence("document.cbor")?;
     Ok(match verify(&document, kind, &roots, input.at) {
-        Ok(facts) => report(input, kind, profile, &facts, appraise(facts.facts())),
+        Ok(facts) => return report(input, kind, profile, &facts, appraise(facts.facts())),
         Err(refusal) => Report::refused(tee, title, profile, &refusal, false),
     })
 }
@@ -84,14 +88,18 @@ fn report(
     profile: Profile,
     verified: &Authentic<Facts>,
     appraised: Vec<Check>,
-) -> Report {
+) -> Result<Report> {
     let facts = verified.facts();
     let mut checks = verified.checks().to_vec();
     checks.extend(appraised);
-    if kind == DocumentKind::Tpm && input.has("tpm-quote.msg") {
-        // The quote by the key in public_key: to be judged where TPM quotes are.
-        let why = "the TPM quote beside this document is not verified by this version";
-        checks.push(Check::skipped("tpm_quote", why));
+    if kind == DocumentKind::Tpm && tpm::is_beside(input) {
+        match quote(input, verified)? {
+            Ok(more) => checks.extend(more),
+            Err(why) => {
+                let (tee, title) = words(kind);
+                return Ok(Report::refused(tee, title, profile, &why, false));
+            }
+        }
     }
     let (tee, title) = words(kind);
     let hex = |part: &Option<Vec<u8>>| part.as_ref().map(hex::encode);
@@ -133,7 +141,18 @@ fn report(
     };
     let seen = facts.nonce.as_deref().unwrap_or_default();
     report.ask_nonce("nonce", input.nonce.as_deref(), seen);
-    report
+    Ok(report)
+}
+
+/// The quote beside a NitroTPM's document: by the key the document names, of the registers it states, over the nonce it answers.
+fn quote(input: &Input, document: &Authentic<Facts>) -> Result<Result<Vec<Check>, TpmRefusal>> {
+    let Some(key) = attestation_key(document) else { return Ok(Err(TpmRefusal::NoKey)) };
+    let stated = document.facts().pcrs.iter().map(|(n, v)| (u32::from(*n), v.clone()));
+    let values = Pcrs::from([(Bank::Sha384, stated.collect())]);
+    Ok(tpm::beside(input, &key, &values)?.map(|(mut checks, answered)| {
+        checks.push(quote_nonce(document.facts(), &answered));
+        checks
+    }))
 }
 
 fn fields(facts: &Facts) -> Value {

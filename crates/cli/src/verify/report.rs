@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::FORENSIC;
 
 /// A profile as it was applied: every knob in words.
+#[derive(Clone)]
 pub(super) struct Profile {
     /// Its name.
     pub(super) id: String,

@@ -3,11 +3,12 @@
 use anyhow::{Result, bail};
 use evidence::appraise::{HardwareProfile, Knobs, Machines, appraise};
 use evidence::snp::{self, PINNED_ROOTS};
-use evidence::{Authentic, Check, Detail, HardwareEvidence, HardwareFacts, Kind};
+use evidence::{Authentic, Detail, HardwareEvidence, HardwareFacts, Kind};
 use serde_json::{Value, json};
 
 use super::input::{Input, certificates};
 use super::report::{Profile, Report};
+use super::{azure, tpm};
 use crate::output::Failure;
 
 const TEE: &str = "snp";
@@ -21,13 +22,14 @@ pub(super) fn detect(bytes: &[u8]) -> bool {
 /// Verifies and appraises.
 pub(super) fn judge(input: &Input) -> Result<Report> {
     let (profile, knobs) = input.knobs::<snp::Knobs>()?;
-    if input.nonce.as_ref().is_some_and(|n| !(32..=64).contains(&n.len())) {
+    let asked = input.nonce.as_ref().filter(|_| !tpm::is_beside(input));
+    if asked.is_some_and(|n| !(32..=64).contains(&n.len())) {
         bail!(Failure::Usage("--nonce: 32 to 64 bytes in hex".to_owned()));
     }
     let evidence = evidence(input)?;
     let roots = input.trusted(&PINNED_ROOTS)?;
     Ok(match snp::verify(&evidence, &roots, input.at) {
-        Ok(facts) => report(input, profile, &facts, knobs),
+        Ok(facts) => return report(input, profile, &facts, knobs, &evidence.report),
         Err(refusal) => {
             let missing = matches!(refusal, snp::SnpRefusal::Missing(_));
             Report::refused(TEE, TITLE, profile, &refusal, missing)
@@ -71,7 +73,8 @@ fn report(
     profile: Profile,
     verified: &Authentic<HardwareFacts>,
     knobs: snp::Knobs,
-) -> Report {
+    raw: &[u8],
+) -> Result<Report> {
     let facts = verified.facts();
     let wanted = HardwareProfile {
         id: profile.id.clone(),
@@ -106,16 +109,15 @@ fn report(
         ],
         fields: fields(facts),
     };
+    if tpm::is_beside(input) {
+        return azure::with_vtpm(input, report, |hcl| hcl.key_of_snp(verified, raw));
+    }
     if let Some(wanted) = &input.nonce {
         let mut padded = wanted.clone();
         padded.resize(64, 0);
         report.check_nonce("REPORT_DATA", &padded, facts.report_data.as_bytes());
     }
-    if !input.member("vtpm").is_null() {
-        let why = "the vTPM quote beside this report is not verified by this version";
-        report.checks.push(Check::skipped("vtpm", why));
-    }
-    report
+    Ok(report)
 }
 
 fn fields(facts: &HardwareFacts) -> Value {

@@ -20,3 +20,4 @@ mod verify;
 mod verify_cose;
 mod verify_intel;
 mod verify_nvidia;
+mod verify_tpm;

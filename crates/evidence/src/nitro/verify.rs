@@ -9,7 +9,9 @@ use crate::bytes::RootDigest;
 use crate::controls::holds;
 use crate::cose::key::{Curve, EcKey, KeyError};
 use crate::cose::vendor::Signed;
-use crate::time::Time;
+use crate::knob::judge;
+use crate::time::{Time, Window};
+use crate::tpm::{AttestationKey, KeyKind};
 use crate::x509::path::Path;
 
 /// SHA-256 of the DER of the AWS Nitro Enclaves Root G1 (AWS "Verifying the root of trust").
@@ -91,4 +93,23 @@ fn algorithm(signed: &Signed<'_>) -> String {
         Ok(named) => format!("{bytes} ({}, {})", named.cose(), named.as_str()),
         Err(_) => bytes,
     }
+}
+
+/// The key a NitroTPM's document names (`public_key`: a point on P-256), by which a quote beside it may be signed.
+#[must_use]
+pub fn attestation_key(document: &Authentic<Facts>) -> Option<AttestationKey> {
+    let point = document.facts().public_key.as_ref().filter(|k| k.len() == 65)?.clone();
+    let window = Window { not_before: document.verified_at(), not_after: document.holds_until() };
+    Some(AttestationKey::named(point, KeyKind::P256, "the document", window))
+}
+
+/// Whether a quote beside a document answers what the document answers: both are of one moment.
+#[must_use]
+pub fn quote_nonce(document: &Facts, extra_data: &[u8]) -> Check {
+    judge(
+        "nitrotpm_quote_nonce",
+        document.nonce.as_deref() == Some(extra_data),
+        format!("extraData of the quote is {}", hex::encode(extra_data)),
+        "the document's nonce is another; ask for both at once",
+    )
 }

@@ -211,3 +211,19 @@ fn a_debug_enclave_is_authentic_and_refused() {
     }
     assert!(!good.debug());
 }
+
+#[test]
+fn a_tpm_quote_beside_a_document_answers_the_documents_nonce() {
+    let Some(folder) = folders::one("nitrotpm/vaportpm-with-quote") else { return };
+    let document = verify(&folder, folder.at()).unwrap();
+    let key = nitro::attestation_key(&document).unwrap();
+    let signature = evidence::tpm::parse_signature(&folder.read("tpm-quote.sig"), key.kind());
+    let message = folder.read("tpm-quote.msg");
+    let quote = evidence::tpm::verify(&message, &signature.unwrap(), &key, folder.at()).unwrap();
+    let answered = &quote.facts().quote.extra_data;
+    let same = nitro::quote_nonce(document.facts(), answered);
+    assert_eq!(same.outcome, Outcome::Passed);
+    let other = || nitro::quote_nonce(document.facts(), &answered[..31]).outcome;
+    assert_eq!(other(), Outcome::Failed);
+    assert_eq!(without("nitrotpm_quote_nonce", other), Outcome::Passed);
+}
