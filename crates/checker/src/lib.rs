@@ -10,7 +10,9 @@ pub mod record;
 
 use evidence::controls::holds;
 use evidence::layered::{verify_monitor, verify_program_digest};
-use evidence::{BinderKind, MonitorBinding, software};
+use evidence::{
+    Authentic, BinderKind, Detail, HardwareFacts, MonitorBinding, Outcome, hardware, snp,
+};
 
 pub use record::{DecisionRecord, RecordError};
 
@@ -106,15 +108,21 @@ pub(crate) struct Facts {
     pub(crate) isolation: String,
     pub(crate) host: String,
     pub(crate) leaf: String,
+    /// Profiles of the policy whose every knob the hardware satisfies.
+    pub(crate) profiles: Vec<String>,
 }
 
 fn recheck_evidence(record: &DecisionRecord, policy: &record::Policy) -> Result<Facts, String> {
     if !holds("recheck_domain", policy.root == record.domain) {
         return Err("the policy is of another domain than the record".to_owned());
     }
-    let roots = policy.software_roots.as_slice();
-    let hardware =
-        software::verify(&record.hardware, roots, record.hardware_at).map_err(|e| e.to_string())?;
+    let kind = record.hardware.kind.as_str();
+    let stated = policy.hardware.iter().filter(|h| h.kind == kind);
+    let roots = stated.clone().flat_map(|h| h.roots.iter().copied()).collect::<Vec<_>>();
+    let verified = hardware::verify(&record.hardware, &roots, record.hardware_at);
+    let hardware = verified.map_err(|e| e.to_string())?;
+    let fits = |h: &&record::Hardware| fits_profile(&hardware, &h.profile);
+    let profiles = stated.filter(fits).map(|h| h.profile.clone()).collect();
     let binding = MonitorBinding {
         domain: record.domain,
         statement_key: record.statement_key,
@@ -146,7 +154,20 @@ fn recheck_evidence(record: &DecisionRecord, policy: &record::Policy) -> Result<
         isolation: s.isolation.as_str().to_owned(),
         host: s.host.as_str().to_owned(),
         leaf,
+        profiles,
     })
+}
+
+/// Whether hardware is as a shipped profile wants it, knob by knob; the software platform has no knobs.
+fn fits_profile(hardware: &Authentic<HardwareFacts>, profile: &str) -> bool {
+    match &hardware.facts().detail {
+        Detail::Software(_) => profile.is_empty(),
+        Detail::Snp(facts) => snp::Knobs::shipped(profile).is_some_and(|knobs| {
+            let checks = snp::appraise(facts, knobs, hardware.verified_at());
+            checks.iter().all(|c| matches!(c.outcome, Outcome::Passed | Outcome::NotApplicable))
+        }),
+        _ => false,
+    }
 }
 
 /// The client's key in an admission binder: its seventh item.

@@ -61,7 +61,9 @@ fn follows(
     let premises = premises.iter().map(Vec::as_slice).collect::<Vec<_>>();
     match (rule, premises.as_slice(), says) {
         ("policy", [], ["policy-takes-hardware", kind, profile]) => {
+            let fits = facts.profiles.iter().any(|p| p == profile);
             policy.hardware.iter().any(|h| h.kind == *kind && h.profile == *profile)
+                && holds("recheck_profile", fits)
         }
         ("policy", [], ["policy-trusts", program, role, kind]) => policy.programs.iter().any(|p| {
             // Evidence of this version proves no place, so a program with one is trusted nowhere.

@@ -133,7 +133,6 @@ impl DecisionRecord {
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
     pub(crate) root: DomainRoot,
-    pub(crate) software_roots: Vec<RootDigest>,
     /// Kind of hardware, its profile, images in hex, machines in hex (none: any genuine), isolation and host values.
     pub(crate) hardware: Vec<Hardware>,
     pub(crate) programs: Vec<Program>,
@@ -142,6 +141,7 @@ pub(crate) struct Policy {
 #[derive(Clone, Debug)]
 pub(crate) struct Hardware {
     pub(crate) kind: String,
+    pub(crate) roots: Vec<RootDigest>,
     pub(crate) profile: String,
     pub(crate) images: Vec<String>,
     pub(crate) machines: Option<Vec<String>>,
@@ -184,16 +184,14 @@ impl Policy {
             f.take(key, name)?;
         }
         let root = f.named(3, "root", DomainRoot::from_slice)?;
-        let (mut software_roots, mut hardware, mut programs) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut hardware, mut programs) = (Vec::new(), Vec::new());
         for item in f.array(6, "hardware")? {
             let mut h = Fields::from_value(item)?;
             let kind = h.text(1, "kind")?;
             let roots = hexes(h.array(3, "roots")?, "roots")?;
-            if kind == "software" {
-                software_roots.extend(roots.iter().filter_map(|r| RootDigest::from_hex(r)));
-            }
             hardware.push(Hardware {
                 kind,
+                roots: roots.iter().filter_map(|r| RootDigest::from_hex(r)).collect(),
                 profile: h.text(2, "profile")?,
                 machines: match h.take(4, "machines")? {
                     Value::Array(ids) => Some(hexes(ids, "machines")?),
@@ -223,6 +221,6 @@ impl Policy {
             p.finish()?;
         }
         f.finish()?;
-        Ok(Self { root, software_roots, hardware, programs })
+        Ok(Self { root, hardware, programs })
     }
 }

@@ -2,7 +2,13 @@
 
 use core::fmt;
 
+use thiserror::Error;
+
+use crate::authentic::Authentic;
 use crate::bytes::{Measurement, ReportData, RootDigest};
+use crate::snp::SnpRefusal;
+use crate::software::SoftwareRefusal;
+use crate::time::Time;
 use crate::{snp, software};
 
 /// Kinds of hardware (and its development stand-in) that can vouch for a program.
@@ -87,6 +93,33 @@ pub struct HardwareEvidence {
     pub report: Vec<u8>,
     /// Certificates and other endorsements that came along, DER or as the kind fixes.
     pub endorsements: Vec<Vec<u8>>,
+}
+
+/// Why hardware evidence of some kind is not authentic.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HardwareRefusal {
+    /// The software platform's.
+    #[error(transparent)]
+    Software(#[from] SoftwareRefusal),
+    /// AMD SEV-SNP's.
+    #[error(transparent)]
+    Snp(#[from] SnpRefusal),
+}
+
+/// Authentic facts, by the verifier of the kind the evidence says it is of, under `roots`.
+///
+/// # Errors
+/// [`HardwareRefusal`].
+pub fn verify(
+    evidence: &HardwareEvidence,
+    roots: &[RootDigest],
+    at: Time,
+) -> Result<Authentic<HardwareFacts>, HardwareRefusal> {
+    Ok(match evidence.kind {
+        Kind::Software => software::verify(evidence, roots, at)?,
+        Kind::Snp => snp::verify(evidence, roots, at)?,
+    })
 }
 
 /// What authentic hardware evidence says, in the words all kinds share.

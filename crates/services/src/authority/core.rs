@@ -14,7 +14,7 @@ use evidence::controls::holds;
 use evidence::layered::{MonitorFacts, verify_monitor, verify_program};
 use evidence::{
     Authentic, Binder, HardwareEvidence, HardwareFacts, Kind, MonitorBinding, Nonce, SpkiDigest,
-    StatementKey, Time, Window, software,
+    StatementKey, Time, Window, hardware,
 };
 use ledger::entry::Kind as EntryKind;
 use trust::policy::{PolicyError, PolicyInForce};
@@ -426,19 +426,9 @@ impl Core {
         nonce: Nonce,
         now: Time,
     ) -> Result<Lease, Reasons> {
-        let hardware = match evidence.kind {
-            Kind::Software => {
-                let stated =
-                    self.policy.policy().hardware.iter().filter(|h| h.kind == Kind::Software);
-                let roots = stated.flat_map(|h| h.roots.iter().copied()).collect::<Vec<_>>();
-                software::verify(evidence, &roots, now).map_err(one)?
-            }
-            other => {
-                return Err(one(format!(
-                    "hardware kind: {other} evidence is not admitted by this version yet; use `casemate verify` on it"
-                )));
-            }
-        };
+        let stated = self.policy.policy().hardware.iter().filter(|h| h.kind == evidence.kind);
+        let roots = stated.flat_map(|h| h.roots.iter().copied()).collect::<Vec<_>>();
+        let hardware = hardware::verify(evidence, &roots, now).map_err(one)?;
         let binding = MonitorBinding { domain: self.trust.root(), statement_key: key, nonce };
         let monitor = verify_monitor(&hardware, &binding).map_err(one)?;
         let ends = monitor.holds_until().min(now.plus_secs(self.limits.monitor_lease_secs));

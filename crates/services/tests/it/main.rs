@@ -7,3 +7,4 @@ mod impostor;
 mod log;
 mod policy;
 mod secrets;
+mod snp;
