@@ -42,6 +42,9 @@ pub fn verify(
     key: &AttestationKey,
     at: Time,
 ) -> Result<Authentic<Facts>, TpmRefusal> {
+    if !holds("tpm_key_time", key.window.contains(at)) {
+        return Err(TpmRefusal::Time { window: key.window, at });
+    }
     let quote = parse_quote(message)?;
     let fits = match key.kind {
         KeyKind::Rsa => matches!(

@@ -10,7 +10,7 @@ use evidence::snp::{self, Product, SigningKey};
 use evidence::tcg::{self, Bank, LogError};
 use evidence::tpm::{
     AttestationKey, Facts, KeyKind, Knobs, Pcrs, Public, TpmRefusal, appraise, appraise_log,
-    explained, parse_public, parse_quote, parse_signature, verify,
+    explained, parse_public, parse_quote, parse_signature, quoted as covered, verify,
 };
 use evidence::x509::Certificate as Read;
 use evidence::x509::path::PathError;
@@ -505,4 +505,52 @@ fn an_azure_machine_vouches_for_the_key_its_report_binds_and_for_no_other() {
     let mut hash = azure(|_| {}, |_| {});
     hash.blob[32 + 1184 + 12] = 2;
     assert_eq!(hash.key().unwrap_err(), AzureRefusal::Hash(2));
+}
+
+#[test]
+fn an_azure_blob_of_another_kind_of_machine_is_refused() {
+    let mut tdx = azure(|_| {}, |_| {});
+    tdx.blob[32 + 1184 + 8] = 4;
+    assert_eq!(tdx.key().unwrap_err(), AzureRefusal::Kind { expected: 2, got: 4 });
+    assert!(without("azure_kind", || tdx.key()).is_ok());
+}
+
+#[test]
+fn a_log_that_explains_no_quoted_register_is_refused() {
+    let bytes = log(&[(4, 0x8000_0003, [2; 32], b"loader")]);
+    let read = tcg::read(&bytes).unwrap();
+    // PCR 4 would be explained, but no quote covers it: its value is the word of whoever passed it.
+    let mut q = quoted(|t| t.selected = vec![0]);
+    q.pcrs.get_mut(&Bank::Sha256).unwrap().insert(4, extended([0; 32], &[[2; 32]]));
+    let facts = q.verify().unwrap();
+    let values = covered(facts.facts(), &q.pcrs);
+    assert_eq!(values[&Bank::Sha256].keys().collect::<Vec<_>>(), [&0]);
+    let failed = || failures(&appraise_log(&read, &values));
+    assert_eq!(failed(), ["tpm_log_explains"]);
+    assert!(without("tpm_log_explains", failed).is_empty());
+    // Of a bank the log has no digests of.
+    let other = Pcrs::from([(Bank::Sha384, BTreeMap::from([(4, vec![0; 48])]))]);
+    assert_eq!(failures(&appraise_log(&read, &other)), ["tpm_log_explains"]);
+    // Quoted, it is taken.
+    let mut whole = quoted(|t| t.selected = vec![0, 4]);
+    whole.pcrs = q.pcrs.clone();
+    let facts = whole.verify().unwrap();
+    assert!(failures(&appraise_log(&read, &covered(facts.facts(), &whole.pcrs))).is_empty());
+}
+
+#[test]
+fn a_key_counts_at_the_time_somebody_vouches_for_it() {
+    let q = quoted(|_| {});
+    let key = q.key().unwrap();
+    let signature = parse_signature(&q.signature, key.kind()).unwrap();
+    for (at, good) in [(-101, false), (-100, true), (100, true), (101, false)] {
+        let at = NOW.plus_secs(at);
+        let verified = verify(&q.message, &signature, &key, at);
+        assert_eq!(verified.is_ok(), good, "{at}");
+        if let Err(refused) = verified {
+            assert_eq!(refused, TpmRefusal::Time { window: window(), at });
+            let removed = without("tpm_key_time", || verify(&q.message, &signature, &key, at));
+            assert!(removed.is_ok());
+        }
+    }
 }
