@@ -49,7 +49,11 @@ pub fn verify(
     let fits = match key.kind {
         KeyKind::Rsa => matches!(
             signature.scheme,
-            Scheme::RsaPkcs1Sha256 | Scheme::RsaPkcs1Sha384 | Scheme::RsaPkcs1Sha512
+            Scheme::RsaPkcs1Sha256
+                | Scheme::RsaPkcs1Sha384
+                | Scheme::RsaPkcs1Sha512
+                | Scheme::RsaPssSha256
+                | Scheme::RsaPssSha384
         ),
         KeyKind::P256 => {
             matches!(signature.scheme, Scheme::EcdsaP256Sha256 | Scheme::EcdsaP256Sha384)
@@ -89,12 +93,14 @@ impl Facts {
     #[must_use]
     pub const fn hash(&self) -> Option<crate::tcg::Bank> {
         match self.scheme {
-            Scheme::RsaPkcs1Sha256 | Scheme::EcdsaP256Sha256 | Scheme::EcdsaP384Sha256 => {
-                Some(crate::tcg::Bank::Sha256)
-            }
-            Scheme::RsaPkcs1Sha384 | Scheme::EcdsaP256Sha384 | Scheme::EcdsaP384Sha384 => {
-                Some(crate::tcg::Bank::Sha384)
-            }
+            Scheme::RsaPkcs1Sha256
+            | Scheme::RsaPssSha256
+            | Scheme::EcdsaP256Sha256
+            | Scheme::EcdsaP384Sha256 => Some(crate::tcg::Bank::Sha256),
+            Scheme::RsaPkcs1Sha384
+            | Scheme::RsaPssSha384
+            | Scheme::EcdsaP256Sha384
+            | Scheme::EcdsaP384Sha384 => Some(crate::tcg::Bank::Sha384),
             _ => None,
         }
     }

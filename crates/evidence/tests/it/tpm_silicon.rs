@@ -554,3 +554,32 @@ fn a_key_counts_at_the_time_somebody_vouches_for_it() {
         }
     }
 }
+
+#[test]
+fn a_quote_signed_with_rsapss_is_taken_under_that_scheme_alone() {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::rsa::{KeyPair, KeySize};
+    use aws_lc_rs::signature::{KeyPair as _, RSA_PSS_SHA256, RSA_PSS_SHA384};
+
+    let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    // In DER the modulus stands between nine bytes and the exponent's five.
+    let modulus = pair.public_key().as_ref()[9..265].to_vec();
+    let head = [&[0, 1, 0, 0x0b][..], &AK.to_be_bytes(), &[0, 0, 0, 0x10, 0, 0x16, 0, 0x0b]];
+    let public = [&head.concat()[..], &[8, 0, 0, 0, 0, 0, 1, 0], &modulus].concat();
+    let key = AttestationKey::trusted(&public).unwrap();
+    let message = quoted(|_| {}).message;
+    for (padding, hash) in [(&RSA_PSS_SHA256, 0x0b), (&RSA_PSS_SHA384, 0x0c)] {
+        let mut made = vec![0; 256];
+        pair.sign(padding, &SystemRandom::new(), &message, &mut made).unwrap();
+        let signature = |algorithm, hash| {
+            let bytes = [&[0, algorithm, 0, hash, 1, 0][..], &made].concat();
+            parse_signature(&bytes, KeyKind::Rsa)
+        };
+        assert!(verify(&message, &signature(0x16, hash).unwrap(), &key, NOW).is_ok());
+        for (algorithm, other) in [(0x14, hash), (0x16, 0x17 - hash)] {
+            let other = signature(algorithm, other).unwrap();
+            assert_eq!(verify(&message, &other, &key, NOW).unwrap_err(), TpmRefusal::Signature);
+        }
+        assert!(signature(0x16, 0x04).is_err());
+    }
+}
