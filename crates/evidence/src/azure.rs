@@ -23,6 +23,9 @@ const HEADER_LEN: usize = 32;
 pub const BLOB_MAX: usize = 64 * 1024;
 /// The runtime data's hash is SHA-256.
 const SHA256: u32 = 1;
+/// Report types of the hardware.
+const SNP: u32 = 2;
+const TDX: u32 = 4;
 /// The key's name.
 const AK: &str = "HCLAkPub";
 
@@ -46,6 +49,16 @@ pub enum AzureRefusal {
         "the hardware report beside the HCL report is another one than inside it; pass what came together"
     )]
     OtherReport,
+    /// The blob of another kind of machine.
+    #[error(
+        "HCL report holds a hardware report of type {got}, expected {expected} (2 SNP, 4 TDX); pass the blob of this machine"
+    )]
+    Kind {
+        /// Of the hardware evidence.
+        expected: u32,
+        /// As the blob says.
+        got: u32,
+    },
     /// No key.
     #[error("runtime data has no single RSA key {AK:?}")]
     Key,
@@ -112,7 +125,7 @@ impl HclReport<'_> {
         report: &[u8],
     ) -> Result<AttestationKey, AzureRefusal> {
         let data = verified.facts().report_data;
-        self.attestation_key(data.as_bytes(), Some(report), window(verified))
+        self.attestation_key(SNP, data.as_bytes(), Some(report), window(verified))
     }
 
     /// The virtual TPM's attestation key, if an authentic TDX quote vouches for it. The report inside is the one the quote was made of, in
@@ -124,15 +137,20 @@ impl HclReport<'_> {
         &self,
         verified: &Authentic<tdx::Facts>,
     ) -> Result<AttestationKey, AzureRefusal> {
-        self.attestation_key(&verified.facts().report.report_data, None, window(verified))
+        let data = &verified.facts().report.report_data;
+        self.attestation_key(TDX, data, None, window(verified))
     }
 
     fn attestation_key(
         &self,
+        expected: u32,
         report_data: &[u8; 64],
         report: Option<&[u8]>,
         window: Window,
     ) -> Result<AttestationKey, AzureRefusal> {
+        if !holds("azure_kind", self.kind == expected) {
+            return Err(AzureRefusal::Kind { expected, got: self.kind });
+        }
         let (named, rest) = report_data.split_at(32);
         let bound = named == sha256(self.runtime) && rest.iter().all(|b| *b == 0);
         if !holds("azure_runtime_bound", bound) {

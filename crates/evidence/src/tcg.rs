@@ -2,12 +2,16 @@
 //! crypto-agile one whose first event states its algorithms. A log is nobody's word until its replay equals registers somebody
 //! authentic vouches for; what stands beside a digest is a description, unless the digest is of that very text.
 
+mod said;
+
 use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use thiserror::Error;
 
 use crate::bytes::{sha256, sha384};
+
+pub use said::Said;
 
 /// Longest log taken: firmware reserves 64 to 256 KiB.
 pub const LOG_MAX: usize = 4 * 1024 * 1024;

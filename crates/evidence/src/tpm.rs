@@ -9,7 +9,7 @@ mod parse;
 mod refusal;
 mod verify;
 
-pub use appraise::{Knobs, appraise, appraise_log, explained};
+pub use appraise::{Knobs, appraise, appraise_log, explained, quoted};
 pub use key::{AttestationKey, Vouched};
 pub use layout::{KeyKind, Pcrs, Public, Quote, Selection, Signature};
 pub(crate) use parse::rsa_key;

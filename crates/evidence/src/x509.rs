@@ -45,6 +45,8 @@ pub enum X509Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scheme {
+    /// RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of 32 bytes, 2048 to 8192 bits.
+    RsaPssSha256,
     /// RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes, 2048 to 8192 bits.
     RsaPssSha384,
     /// RSASSA-PKCS1-v1_5 with SHA-256, 2048 to 8192 bits.
@@ -68,7 +70,7 @@ impl Scheme {
     #[must_use]
     pub const fn oid(self) -> ObjectIdentifier {
         ObjectIdentifier::new_unwrap(match self {
-            Self::RsaPssSha384 => "1.2.840.113549.1.1.10",
+            Self::RsaPssSha256 | Self::RsaPssSha384 => "1.2.840.113549.1.1.10",
             Self::RsaPkcs1Sha256 => "1.2.840.113549.1.1.11",
             Self::RsaPkcs1Sha384 => "1.2.840.113549.1.1.12",
             Self::RsaPkcs1Sha512 => "1.2.840.113549.1.1.13",
@@ -79,6 +81,7 @@ impl Scheme {
 
     fn library(self) -> &'static dyn VerificationAlgorithm {
         match self {
+            Self::RsaPssSha256 => &signature::RSA_PSS_2048_8192_SHA256,
             Self::RsaPssSha384 => &signature::RSA_PSS_2048_8192_SHA384,
             Self::RsaPkcs1Sha256 => &signature::RSA_PKCS1_2048_8192_SHA256,
             Self::RsaPkcs1Sha384 => &signature::RSA_PKCS1_2048_8192_SHA384,

@@ -3,8 +3,8 @@
 use anyhow::{Result, bail};
 use evidence::tcg::{self, Bank};
 use evidence::tpm::{
-    AttestationKey, Facts, Knobs, PINNED_ROOTS, Pcrs, Public, TpmRefusal, Vouched, appraise,
-    appraise_log, explained, parse_public, parse_signature, verify,
+    AttestationKey, Facts, KeyKind, Knobs, PINNED_ROOTS, Pcrs, Public, TpmRefusal, Vouched,
+    appraise, appraise_log, explained, parse_public, parse_signature, quoted, verify,
 };
 use evidence::x509::Certificate;
 use evidence::{Authentic, Check};
@@ -130,6 +130,10 @@ fn report(
     quotes: &[Authentic<Facts>],
 ) -> Result<Report> {
     let values = pcrs(input)?;
+    let mut covered = Pcrs::new();
+    for (bank, of) in quotes.iter().flat_map(|q| quoted(q.facts(), &values)) {
+        covered.entry(bank).or_default().extend(of);
+    }
     let log_bytes = match &input.event_log {
         Some(log) => Some(log.clone()),
         None if input.has("eventlog.bin") => Some(input.read("eventlog.bin")?),
@@ -142,7 +146,7 @@ fn report(
     }
     let log = log_bytes.as_deref().map(tcg::read);
     match &log {
-        Some(Ok(log)) => checks.extend(appraise_log(log, &values)),
+        Some(Ok(log)) => checks.extend(log_checks(log, &covered)),
         Some(Err(why)) => checks.push(Check::failed("tpm_event_log", why.to_string())),
         None => {}
     }
@@ -161,20 +165,29 @@ fn report(
         fields.insert("pcr_bank".to_owned(), json!(bank));
         fields.insert("pcr_digest".to_owned(), json!(hex::encode(&q.pcr_digest)));
     } else {
-        fields.insert("banks".to_owned(), banks(quotes, &values, log.as_ref()));
+        fields.insert("banks".to_owned(), banks(quotes, &covered, log.as_ref()));
     }
     if let Some(Ok(public)) = public(input)? {
-        let bits = public.key.len().saturating_sub(14).saturating_mul(8);
-        fields.insert(
-            "ak".to_owned(),
-            json!(format!("ak_pub.tpmt (TPMT_PUBLIC, RSA-{bits}, restricted signing)")),
-        );
+        let kind = match public.kind {
+            KeyKind::Rsa => {
+                format!("RSA-{}", public.key.len().saturating_sub(14).saturating_mul(8))
+            }
+            KeyKind::P256 => "ECC P-256".to_owned(),
+            KeyKind::P384 => "ECC P-384".to_owned(),
+        };
+        let ak = format!("ak_pub.tpmt (TPMT_PUBLIC, {kind}, restricted signing)");
+        fields.insert("ak".to_owned(), json!(ak));
         let certified = matches!(main.facts().vouched, Vouched::Certificate { .. });
         fields.insert("ak_cert_matches_ak".to_owned(), json!(certified));
         if let Vouched::Certificate { issuer, subject, window, .. } = &main.facts().vouched {
             fields.insert("ak_cert".to_owned(), json!({"subject": subject, "issuer": issuer,
                 "not_before": window.not_before.to_string(), "not_after": window.not_after.to_string()}));
         }
+    }
+    let mut facts = shown(main.facts());
+    if let Some(log) = &log {
+        fields.insert("event_log".to_owned(), said(log));
+        facts.extend(booted(log, &covered));
     }
     let mut report = Report {
         tee: TEE,
@@ -185,7 +198,7 @@ fn report(
         measurement: Some(hex::encode(&q.pcr_digest)),
         report_data: Some(hex::encode(&q.extra_data)),
         debug: Some(false),
-        facts: shown(main.facts()),
+        facts,
         fields: Value::Object(fields),
     };
     for quote in quotes {
@@ -203,6 +216,15 @@ pub(super) fn shown(facts: &Facts) -> Vec<(&'static str, String)> {
         ("firmwareVersion", format!("{:016x}", q.firmware_version)),
         ("clock", format!("{} ms, reset {}, restart {}", q.clock, q.reset_count, q.restart_count)),
     ]
+}
+
+/// The checks of a log beside quotes. Values that no quote covers are not asked.
+fn log_checks(log: &tcg::Log<'_>, covered: &Pcrs) -> Vec<Check> {
+    if covered.is_empty() {
+        let why = "no value of a quoted PCR came along; pass them as pcrs.json or --pcrs";
+        return vec![Check::failed("tpm_event_log", why)];
+    }
+    appraise_log(log, covered)
 }
 
 fn banks(quotes: &[Authentic<Facts>], values: &Pcrs, log: Option<&tcg::Log<'_>>) -> Value {
@@ -226,6 +248,36 @@ fn banks(quotes: &[Authentic<Facts>], values: &Pcrs, log: Option<&tcg::Log<'_>>)
     Value::Object(all)
 }
 
+/// Every event with what it says; `bound` where its digest is of that text.
+fn said(log: &tcg::Log<'_>) -> Value {
+    let one = |(n, e): (usize, &tcg::Event<'_>)| {
+        let said = e.said();
+        json!({"event": n, "pcr": e.register, "kind": said.kind, "says": said.text, "bound": said.bound})
+    };
+    Value::Array(log.events.iter().enumerate().map(one).collect())
+}
+
+/// What a log tells of the boot, each as far as its register is vouched for and explained.
+fn booted(log: &tcg::Log<'_>, covered: &Pcrs) -> Vec<(&'static str, String)> {
+    let told = |bank: Bank, pcr: u32| {
+        covered.get(&bank).is_some_and(|of| explained(log, bank, of).contains(&pcr))
+    };
+    let mut facts = Vec::new();
+    let banks = [Bank::Sha384, Bank::Sha256];
+    let secure_boot = banks.into_iter().filter(|b| told(*b, 7)).find_map(|b| log.secure_boot(b));
+    if let Some(on) = secure_boot {
+        facts.push(("secure boot", if on { "on" } else { "off" }.to_owned()));
+    }
+    for event in &log.events {
+        if let Some(line) = event.command_line()
+            && banks.into_iter().any(|b| told(b, event.register))
+        {
+            facts.push(("command line", line));
+        }
+    }
+    facts
+}
+
 /// A log without a quote: what it says, which nobody vouches for; with `--pcrs`, whether it leads to these registers.
 pub(super) fn judge_log(input: &Input) -> Result<Report> {
     let (profile, _) = input.knobs::<Knobs>()?;
@@ -242,7 +294,8 @@ pub(super) fn judge_log(input: &Input) -> Result<Report> {
     }
     let differs = checks.iter().any(|c| c.outcome == evidence::Outcome::Failed);
     let registers = replayed.iter().map(|(n, v)| (n.to_string(), json!(hex::encode(v))));
-    let shown = replayed.iter().map(|(n, v)| (name(*n), hex::encode(v))).collect();
+    let mut shown = replayed.iter().map(|(n, v)| (name(*n), hex::encode(v))).collect::<Vec<_>>();
+    shown.extend(booted(&log, &values));
     Ok(Report {
         tee: "tpm-eventlog",
         title: LOG,
@@ -256,6 +309,7 @@ pub(super) fn judge_log(input: &Input) -> Result<Report> {
         fields: json!({
             "bank": bank.as_str(), "algorithms": log.banks.iter().map(|b| b.as_str()).collect::<Vec<_>>(),
             "events": log.events.len(), "replayed_pcrs": registers.collect::<Map<_, _>>(),
+            "event_log": said(&log),
         }),
     })
 }

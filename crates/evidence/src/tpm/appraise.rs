@@ -198,7 +198,22 @@ fn pcr_digest(facts: &Facts, pcrs: &Pcrs) -> Check {
     )
 }
 
-/// Whether a log that came along leads to registers, bank by bank; which it explains is part of the check.
+/// Of the values that came along those the quote covers: the others are nobody's word, however well a log explains them.
+#[must_use]
+pub fn quoted(facts: &Facts, pcrs: &Pcrs) -> Pcrs {
+    let mut covered = Pcrs::new();
+    for s in &facts.quote.selections {
+        let of = pcrs.get(&s.bank).into_iter().flatten().filter(|(n, _)| s.pcrs.contains(n));
+        let of = of.map(|(n, v)| (*n, v.clone())).collect::<BTreeMap<_, _>>();
+        if !of.is_empty() {
+            covered.insert(s.bank, of);
+        }
+    }
+    covered
+}
+
+/// Whether a log leads to registers that somebody vouches for (of a quote: [`quoted`]), bank by bank. A log that explains none of them
+/// tells nothing of this machine and is refused too.
 #[must_use]
 pub fn appraise_log(log: &tcg::Log<'_>, pcrs: &Pcrs) -> Vec<Check> {
     const NAME: &str = "tpm_event_log";
@@ -212,22 +227,30 @@ pub fn appraise_log(log: &tcg::Log<'_>, pcrs: &Pcrs) -> Vec<Check> {
         ),
         "the log's descriptions were changed",
     )];
+    let mut explains = false;
     for (bank, values) in pcrs.iter().filter(|(b, _)| log.banks.contains(b)) {
         let Ok(replayed) = log.replay(*bank) else { continue };
         let differs = replayed.iter().find(|(n, v)| values.get(n).is_some_and(|seen| seen != *v));
+        let told = explained(log, *bank, values);
+        explains |= !told.is_empty();
+        let list = told.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
         let detail = match differs {
             Some((n, _)) => format!("replay of PCR {n} of {} is not its value", bank.as_str()),
-            None => format!(
-                "{}: PCRs {} are as the log says",
-                bank.as_str(),
-                replayed.keys().map(u32::to_string).collect::<Vec<_>>().join(" ")
-            ),
+            None => format!("{}: PCRs {list} are as the log says", bank.as_str()),
         };
         checks.push(judge(
             NAME,
             differs.is_none(),
             detail,
             "the log is of another boot, or was changed",
+        ));
+    }
+    if !pcrs.is_empty() {
+        checks.push(judge(
+            "tpm_log_explains",
+            explains,
+            if explains { "the log explains registers" } else { "the log explains no register" },
+            "pass the log of this boot, and quote a bank and PCRs it extends",
         ));
     }
     checks

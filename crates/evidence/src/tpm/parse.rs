@@ -133,6 +133,10 @@ pub fn parse_signature(bytes: &[u8], kind: KeyKind) -> Result<Signature, TpmRefu
                 let scheme = rsa(hash).ok_or(weak)?;
                 Signature { scheme, bytes: r.sized()?.to_vec() }
             }
+            (0x0016, Some(hash), KeyKind::Rsa) => {
+                let scheme = pss(hash).ok_or(weak)?;
+                Signature { scheme, bytes: r.sized()?.to_vec() }
+            }
             (0x0018, Some(hash), KeyKind::P256 | KeyKind::P384) => {
                 let scheme = ecdsa(kind, hash).ok_or(weak)?;
                 Signature { scheme, bytes: der(r.sized()?, r.sized()?) }
@@ -156,6 +160,14 @@ const fn rsa(hash: Bank) -> Option<Scheme> {
         Bank::Sha384 => Some(Scheme::RsaPkcs1Sha384),
         Bank::Sha512 => Some(Scheme::RsaPkcs1Sha512),
         Bank::Sha1 | Bank::Sm3 => None,
+    }
+}
+
+const fn pss(hash: Bank) -> Option<Scheme> {
+    match hash {
+        Bank::Sha256 => Some(Scheme::RsaPssSha256),
+        Bank::Sha384 => Some(Scheme::RsaPssSha384),
+        Bank::Sha1 | Bank::Sha512 | Bank::Sm3 => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::time::{Time, Window};
 use crate::x509::X509Error;
 use crate::x509::path::PathError;
 
@@ -20,6 +21,14 @@ pub enum TpmRefusal {
     /// It ends too early, or does not end where it says.
     #[error("{0} is cut, or has bytes behind its last field; take it as the TPM gave it")]
     Form(&'static str),
+    /// Nobody vouches for the key at that time.
+    #[error("the key is vouched for from {} to {}, not at {at}; verify all parts for one time", window.not_before, window.not_after)]
+    Time {
+        /// When somebody does.
+        window: Window,
+        /// When it was asked for.
+        at: Time,
+    },
     /// Not made by a TPM about itself.
     #[error(
         "magic is {0:#010x}, expected TPM_GENERATED_VALUE (0xff544347); a restricted key signs what begins so only if the TPM made it"

@@ -42,11 +42,18 @@ pub fn verify(
     key: &AttestationKey,
     at: Time,
 ) -> Result<Authentic<Facts>, TpmRefusal> {
+    if !holds("tpm_key_time", key.window.contains(at)) {
+        return Err(TpmRefusal::Time { window: key.window, at });
+    }
     let quote = parse_quote(message)?;
     let fits = match key.kind {
         KeyKind::Rsa => matches!(
             signature.scheme,
-            Scheme::RsaPkcs1Sha256 | Scheme::RsaPkcs1Sha384 | Scheme::RsaPkcs1Sha512
+            Scheme::RsaPkcs1Sha256
+                | Scheme::RsaPkcs1Sha384
+                | Scheme::RsaPkcs1Sha512
+                | Scheme::RsaPssSha256
+                | Scheme::RsaPssSha384
         ),
         KeyKind::P256 => {
             matches!(signature.scheme, Scheme::EcdsaP256Sha256 | Scheme::EcdsaP256Sha384)
@@ -86,12 +93,14 @@ impl Facts {
     #[must_use]
     pub const fn hash(&self) -> Option<crate::tcg::Bank> {
         match self.scheme {
-            Scheme::RsaPkcs1Sha256 | Scheme::EcdsaP256Sha256 | Scheme::EcdsaP384Sha256 => {
-                Some(crate::tcg::Bank::Sha256)
-            }
-            Scheme::RsaPkcs1Sha384 | Scheme::EcdsaP256Sha384 | Scheme::EcdsaP384Sha384 => {
-                Some(crate::tcg::Bank::Sha384)
-            }
+            Scheme::RsaPkcs1Sha256
+            | Scheme::RsaPssSha256
+            | Scheme::EcdsaP256Sha256
+            | Scheme::EcdsaP384Sha256 => Some(crate::tcg::Bank::Sha256),
+            Scheme::RsaPkcs1Sha384
+            | Scheme::RsaPssSha384
+            | Scheme::EcdsaP256Sha384
+            | Scheme::EcdsaP384Sha384 => Some(crate::tcg::Bank::Sha384),
             _ => None,
         }
     }

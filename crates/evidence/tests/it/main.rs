@@ -36,6 +36,7 @@ mod snp_chain;
 mod snp_profile;
 mod snp_refusals;
 mod snp_silicon;
+mod tpm;
 mod tpm_silicon;
 mod vectors;
 mod x509_path;

@@ -10,7 +10,7 @@ use evidence::snp::{self, Product, SigningKey};
 use evidence::tcg::{self, Bank, LogError};
 use evidence::tpm::{
     AttestationKey, Facts, KeyKind, Knobs, Pcrs, Public, TpmRefusal, appraise, appraise_log,
-    explained, parse_public, parse_quote, parse_signature, verify,
+    explained, parse_public, parse_quote, parse_signature, quoted as covered, verify,
 };
 use evidence::x509::Certificate as Read;
 use evidence::x509::path::PathError;
@@ -505,4 +505,81 @@ fn an_azure_machine_vouches_for_the_key_its_report_binds_and_for_no_other() {
     let mut hash = azure(|_| {}, |_| {});
     hash.blob[32 + 1184 + 12] = 2;
     assert_eq!(hash.key().unwrap_err(), AzureRefusal::Hash(2));
+}
+
+#[test]
+fn an_azure_blob_of_another_kind_of_machine_is_refused() {
+    let mut tdx = azure(|_| {}, |_| {});
+    tdx.blob[32 + 1184 + 8] = 4;
+    assert_eq!(tdx.key().unwrap_err(), AzureRefusal::Kind { expected: 2, got: 4 });
+    assert!(without("azure_kind", || tdx.key()).is_ok());
+}
+
+#[test]
+fn a_log_that_explains_no_quoted_register_is_refused() {
+    let bytes = log(&[(4, 0x8000_0003, [2; 32], b"loader")]);
+    let read = tcg::read(&bytes).unwrap();
+    // PCR 4 would be explained, but no quote covers it: its value is the word of whoever passed it.
+    let mut q = quoted(|t| t.selected = vec![0]);
+    q.pcrs.get_mut(&Bank::Sha256).unwrap().insert(4, extended([0; 32], &[[2; 32]]));
+    let facts = q.verify().unwrap();
+    let values = covered(facts.facts(), &q.pcrs);
+    assert_eq!(values[&Bank::Sha256].keys().collect::<Vec<_>>(), [&0]);
+    let failed = || failures(&appraise_log(&read, &values));
+    assert_eq!(failed(), ["tpm_log_explains"]);
+    assert!(without("tpm_log_explains", failed).is_empty());
+    // Of a bank the log has no digests of.
+    let other = Pcrs::from([(Bank::Sha384, BTreeMap::from([(4, vec![0; 48])]))]);
+    assert_eq!(failures(&appraise_log(&read, &other)), ["tpm_log_explains"]);
+    // Quoted, it is taken.
+    let mut whole = quoted(|t| t.selected = vec![0, 4]);
+    whole.pcrs = q.pcrs.clone();
+    let facts = whole.verify().unwrap();
+    assert!(failures(&appraise_log(&read, &covered(facts.facts(), &whole.pcrs))).is_empty());
+}
+
+#[test]
+fn a_key_counts_at_the_time_somebody_vouches_for_it() {
+    let q = quoted(|_| {});
+    let key = q.key().unwrap();
+    let signature = parse_signature(&q.signature, key.kind()).unwrap();
+    for (at, good) in [(-101, false), (-100, true), (100, true), (101, false)] {
+        let at = NOW.plus_secs(at);
+        let verified = verify(&q.message, &signature, &key, at);
+        assert_eq!(verified.is_ok(), good, "{at}");
+        if let Err(refused) = verified {
+            assert_eq!(refused, TpmRefusal::Time { window: window(), at });
+            let removed = without("tpm_key_time", || verify(&q.message, &signature, &key, at));
+            assert!(removed.is_ok());
+        }
+    }
+}
+
+#[test]
+fn a_quote_signed_with_rsapss_is_taken_under_that_scheme_alone() {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::rsa::{KeyPair, KeySize};
+    use aws_lc_rs::signature::{KeyPair as _, RSA_PSS_SHA256, RSA_PSS_SHA384};
+
+    let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    // In DER the modulus stands between nine bytes and the exponent's five.
+    let modulus = pair.public_key().as_ref()[9..265].to_vec();
+    let head = [&[0, 1, 0, 0x0b][..], &AK.to_be_bytes(), &[0, 0, 0, 0x10, 0, 0x16, 0, 0x0b]];
+    let public = [&head.concat()[..], &[8, 0, 0, 0, 0, 0, 1, 0], &modulus].concat();
+    let key = AttestationKey::trusted(&public).unwrap();
+    let message = quoted(|_| {}).message;
+    for (padding, hash) in [(&RSA_PSS_SHA256, 0x0b), (&RSA_PSS_SHA384, 0x0c)] {
+        let mut made = vec![0; 256];
+        pair.sign(padding, &SystemRandom::new(), &message, &mut made).unwrap();
+        let signature = |algorithm, hash| {
+            let bytes = [&[0, algorithm, 0, hash, 1, 0][..], &made].concat();
+            parse_signature(&bytes, KeyKind::Rsa)
+        };
+        assert!(verify(&message, &signature(0x16, hash).unwrap(), &key, NOW).is_ok());
+        for (algorithm, other) in [(0x14, hash), (0x16, 0x17 - hash)] {
+            let other = signature(algorithm, other).unwrap();
+            assert_eq!(verify(&message, &other, &key, NOW).unwrap_err(), TpmRefusal::Signature);
+        }
+        assert!(signature(0x16, 0x04).is_err());
+    }
 }

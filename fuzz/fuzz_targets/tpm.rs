@@ -1,0 +1,21 @@
+//! Bytes that pretend to be a quote, a key or a signature of a TPM never panic, keep the limits of the format, and are authentic under
+//! no key they were not signed by.
+#![no_main]
+
+use evidence::Time;
+use evidence::tpm::{AttestationKey, KeyKind, parse_public, parse_quote, parse_signature, verify};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(quote) = parse_quote(bytes) {
+        assert!(quote.selections.len() <= 8);
+        assert!(quote.selections.iter().flat_map(|s| &s.pcrs).all(|n| *n < 24));
+    }
+    if let Ok(public) = parse_public(bytes) {
+        assert!(public.kind == KeyKind::Rsa || matches!(public.key.len(), 65 | 97));
+    }
+    let Ok(key) = AttestationKey::trusted(bytes) else { return };
+    if let Ok(signature) = parse_signature(bytes, key.kind()) {
+        assert!(verify(bytes, &signature, &key, Time::from_unix(1_780_000_000)).is_err());
+    }
+});
