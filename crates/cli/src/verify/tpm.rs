@@ -7,7 +7,7 @@ use evidence::tpm::{
     appraise, appraise_log, explained, parse_public, parse_signature, quoted, verify,
 };
 use evidence::x509::Certificate;
-use evidence::{Authentic, Check};
+use evidence::{Authentic, Check, Outcome};
 use serde_json::{Map, Value, json};
 
 use super::attestation_pb;
@@ -187,7 +187,10 @@ fn report(
     let mut facts = shown(main.facts());
     if let Some(log) = &log {
         fields.insert("event_log".to_owned(), said(log));
-        facts.extend(booted(log, &covered));
+        // Values that are not the quoted ones are nobody's word, and so is what a log says of them.
+        if checks.iter().all(|c| c.outcome != Outcome::Failed) {
+            facts.extend(booted(log, &covered));
+        }
     }
     let mut report = Report {
         tee: TEE,
@@ -292,10 +295,12 @@ pub(super) fn judge_log(input: &Input) -> Result<Report> {
         let why = "no quote and no values came along: nobody vouches for this log, pass the machine's PCRs with --pcrs or verify it beside a quote";
         checks.push(Check::skipped("tpm_event_log", why));
     }
-    let differs = checks.iter().any(|c| c.outcome == evidence::Outcome::Failed);
+    let differs = checks.iter().any(|c| c.outcome == Outcome::Failed);
     let registers = replayed.iter().map(|(n, v)| (n.to_string(), json!(hex::encode(v))));
     let mut shown = replayed.iter().map(|(n, v)| (name(*n), hex::encode(v))).collect::<Vec<_>>();
-    shown.extend(booted(&log, &values));
+    if !differs {
+        shown.extend(booted(&log, &values));
+    }
     Ok(Report {
         tee: "tpm-eventlog",
         title: LOG,
