@@ -260,24 +260,22 @@ fn said(log: &tcg::Log<'_>) -> Value {
     Value::Array(log.events.iter().enumerate().map(one).collect())
 }
 
+/// Command lines shown: one is usual.
+const LINES_MAX: usize = 8;
+
 /// What a log tells of the boot, each as far as its register is vouched for and explained.
 fn booted(log: &tcg::Log<'_>, covered: &Pcrs) -> Vec<(&'static str, String)> {
-    let told = |bank: Bank, pcr: u32| {
-        covered.get(&bank).is_some_and(|of| explained(log, bank, of).contains(&pcr))
-    };
+    let banks = [Bank::Sha384, Bank::Sha256].into_iter();
+    let told = banks.filter_map(|b| Some((b, explained(log, b, covered.get(&b)?))));
+    let told = told.collect::<Vec<_>>();
     let mut facts = Vec::new();
-    let banks = [Bank::Sha384, Bank::Sha256];
-    let secure_boot = banks.into_iter().filter(|b| told(*b, 7)).find_map(|b| log.secure_boot(b));
-    if let Some(on) = secure_boot {
+    let mut policy = told.iter().filter(|(_, pcrs)| pcrs.contains(&7));
+    if let Some(on) = policy.find_map(|(bank, _)| log.secure_boot(*bank)) {
         facts.push(("secure boot", if on { "on" } else { "off" }.to_owned()));
     }
-    for event in &log.events {
-        if let Some(line) = event.command_line()
-            && banks.into_iter().any(|b| told(b, event.register))
-        {
-            facts.push(("command line", line));
-        }
-    }
+    let counts = |e: &&tcg::Event<'_>| told.iter().any(|(_, pcrs)| pcrs.contains(&e.register));
+    let lines = log.events.iter().filter(counts).filter_map(tcg::Event::command_line);
+    facts.extend(lines.take(LINES_MAX).map(|line| ("command line", line)));
     facts
 }
 
