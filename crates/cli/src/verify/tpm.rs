@@ -7,7 +7,7 @@ use evidence::tpm::{
     appraise, appraise_log, explained, parse_public, parse_signature, quoted, verify,
 };
 use evidence::x509::Certificate;
-use evidence::{Authentic, Check};
+use evidence::{Authentic, Check, Outcome};
 use serde_json::{Map, Value, json};
 
 use super::attestation_pb;
@@ -187,7 +187,10 @@ fn report(
     let mut facts = shown(main.facts());
     if let Some(log) = &log {
         fields.insert("event_log".to_owned(), said(log));
-        facts.extend(booted(log, &covered));
+        // Values that are not the quoted ones are nobody's word, and so is what a log says of them.
+        if checks.iter().all(|c| c.outcome != Outcome::Failed) {
+            facts.extend(booted(log, &covered));
+        }
     }
     let mut report = Report {
         tee: TEE,
@@ -257,24 +260,22 @@ fn said(log: &tcg::Log<'_>) -> Value {
     Value::Array(log.events.iter().enumerate().map(one).collect())
 }
 
+/// Command lines shown: one is usual.
+const LINES_MAX: usize = 8;
+
 /// What a log tells of the boot, each as far as its register is vouched for and explained.
 fn booted(log: &tcg::Log<'_>, covered: &Pcrs) -> Vec<(&'static str, String)> {
-    let told = |bank: Bank, pcr: u32| {
-        covered.get(&bank).is_some_and(|of| explained(log, bank, of).contains(&pcr))
-    };
+    let banks = [Bank::Sha384, Bank::Sha256].into_iter();
+    let told = banks.filter_map(|b| Some((b, explained(log, b, covered.get(&b)?))));
+    let told = told.collect::<Vec<_>>();
     let mut facts = Vec::new();
-    let banks = [Bank::Sha384, Bank::Sha256];
-    let secure_boot = banks.into_iter().filter(|b| told(*b, 7)).find_map(|b| log.secure_boot(b));
-    if let Some(on) = secure_boot {
+    let mut policy = told.iter().filter(|(_, pcrs)| pcrs.contains(&7));
+    if let Some(on) = policy.find_map(|(bank, _)| log.secure_boot(*bank)) {
         facts.push(("secure boot", if on { "on" } else { "off" }.to_owned()));
     }
-    for event in &log.events {
-        if let Some(line) = event.command_line()
-            && banks.into_iter().any(|b| told(b, event.register))
-        {
-            facts.push(("command line", line));
-        }
-    }
+    let counts = |e: &&tcg::Event<'_>| told.iter().any(|(_, pcrs)| pcrs.contains(&e.register));
+    let lines = log.events.iter().filter(counts).filter_map(tcg::Event::command_line);
+    facts.extend(lines.take(LINES_MAX).map(|line| ("command line", line)));
     facts
 }
 
@@ -292,10 +293,12 @@ pub(super) fn judge_log(input: &Input) -> Result<Report> {
         let why = "no quote and no values came along: nobody vouches for this log, pass the machine's PCRs with --pcrs or verify it beside a quote";
         checks.push(Check::skipped("tpm_event_log", why));
     }
-    let differs = checks.iter().any(|c| c.outcome == evidence::Outcome::Failed);
+    let differs = checks.iter().any(|c| c.outcome == Outcome::Failed);
     let registers = replayed.iter().map(|(n, v)| (n.to_string(), json!(hex::encode(v))));
     let mut shown = replayed.iter().map(|(n, v)| (name(*n), hex::encode(v))).collect::<Vec<_>>();
-    shown.extend(booted(&log, &values));
+    if !differs {
+        shown.extend(booted(&log, &values));
+    }
     Ok(Report {
         tee: "tpm-eventlog",
         title: LOG,

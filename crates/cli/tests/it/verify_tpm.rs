@@ -152,3 +152,29 @@ fn a_machine_and_its_virtual_tpm_count_together_or_not_at_all() {
         }
     }
 }
+
+#[test]
+fn another_machines_log_and_values_tell_nothing_of_this_boot() {
+    let Some(corpus) = corpus() else { return };
+    let stage = Stage::own();
+    let (own, other) = (
+        corpus.join("tpm/gce-cos85-nonce-9009"),
+        corpus.join("tpm/eventlog-ubuntu-2404-amd-sevsnp"),
+    );
+    let run = |dir: &Path, more: &[&str]| {
+        let args = [&["verify", dir.to_str().unwrap()][..], more].concat();
+        let output = stage.command(&args).env("CASEMATE_EVIDENCE", &corpus).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = run(&own, &[]);
+    assert!(told.contains("secure boot      on") && told.contains("/syslinux/vmlinuz.A"), "{told}");
+    let log = serde_json::from_str::<Value>(&run(&other, &["--format", "json"])).unwrap();
+    let values = stage.path().join("theirs.json");
+    std::fs::write(&values, log["fields"]["replayed_pcrs"].to_string()).unwrap();
+    let spliced = copy(&stage, &own);
+    std::fs::copy(other.join("eventlog.bin"), spliced.join("eventlog.bin")).unwrap();
+    // The log explains these values, and the quote is not of them.
+    let told = run(&spliced, &["--pcrs", values.to_str().unwrap()]);
+    assert!(told.contains("verdict:   INVALID"), "{told}");
+    assert!(!told.contains("secure boot") && !told.contains("command line"), "{told}");
+}
