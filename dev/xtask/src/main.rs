@@ -1,5 +1,7 @@
-//! The project's own commands: `cargo xtask test` passes all tests, `tidy` checks the house rules, `checks` gathers CHECKS.md.
+//! The project's own commands: `cargo xtask test` passes all tests, `tidy` checks the house rules, `checks` gathers CHECKS.md,
+//! `fuzz` runs the fuzz targets.
 
+mod fuzz;
 mod packages;
 mod rules;
 mod tally;
@@ -17,7 +19,11 @@ fn main() -> ExitCode {
         ["test", "--no-install"] => test(false),
         ["tidy"] => tidy::run(),
         ["checks"] => tidy::gather_checks(),
-        _ => Err("usage: cargo xtask test [--no-install] | tidy | checks".to_owned()),
+        ["fuzz", args @ ..] => fuzz::run(args),
+        _ => Err(
+            "usage: cargo xtask test [--no-install] | tidy | checks | fuzz [--seconds N] [TARGET…]"
+                .to_owned(),
+        ),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -146,7 +146,10 @@ pub fn appraise(facts: &Facts, pcrs: &Pcrs, knobs: &Knobs) -> Vec<Check> {
                     listed.flatten().map(hex::encode)
                 };
                 let seen = q.selections.iter().filter_map(of).collect::<Vec<_>>();
-                let good = !seen.is_empty() && seen.iter().any(|s| values.contains(s));
+                // Of every bank that values are listed for, what is quoted must be one of them.
+                let spoken = |s: &&String| values.iter().any(|v| v.len() == s.len());
+                let mut judged = seen.iter().filter(spoken).peekable();
+                let good = judged.peek().is_some() && judged.all(|s| values.contains(s));
                 let detail = format!(
                     "PCR {index} is {}",
                     if seen.is_empty() { "not quoted".to_owned() } else { seen.join(" and ") }
