@@ -1,19 +1,21 @@
 //! Carries bytes between an attested channel and a plain connection, both ways at once in one task.
 //!
-//! What one reading found leaves in one writing; nothing is copied but into and out of TLS. Where one side ends its half,
-//! the other is told and the opposite direction goes on.
+//! What is there to be read leaves in one writing, however many records it came in: a write and the waking of whoever reads
+//! cost more than copying. Where one side ends its half, the other is told and the opposite direction goes on.
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufReader};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufStream};
 
 use crate::stream::AttestedStream;
 
-/// Read from the plain side at once: with a frame's header it fills two TLS records.
-const READ_MAX: usize = 2 * 16_384 - crate::frame::HEADER_LEN;
+/// Read from the plain side at once: a frame.
+const READ_MAX: usize = crate::frame::DATA_MAX;
+/// Written to the plain side at once.
+const WRITE_MAX: usize = 64 * 1024;
 
 /// One direction.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,7 +71,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
     P: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut plain = BufReader::with_capacity(READ_MAX, plain);
+    let mut plain = BufStream::with_capacity(READ_MAX, WRITE_MAX, plain);
     let (mut out, mut back) = (Way::Open { unflushed: false }, Way::Open { unflushed: false });
     poll_fn(|cx| {
         let out = out.poll(cx, Pin::new(&mut plain), Pin::new(channel))?;

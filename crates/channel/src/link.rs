@@ -15,8 +15,8 @@ use tokio_rustls::TlsStream;
 use crate::frame::{self, Event, FrameError, Kind, Reader};
 use crate::session::{SessionError, client_session, server_session};
 
-/// Read from the network at once: two TLS records. rustls itself asks for 4 KiB at a time.
-pub(crate) const READ_AHEAD: usize = 32 * 1024;
+/// Read from the network at once: a frame. rustls itself asks for 4 KiB at a time.
+pub(crate) const READ_AHEAD: usize = 64 * 1024;
 
 /// A connection's nonces.
 #[derive(Clone, Copy, Debug)]

@@ -202,16 +202,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AttestedStream<T> {
 
     /// Ready when the channel has ended for a reason of its own, though nobody reads or writes.
     pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        loop {
+        while self.life.poll_change(cx) {
             if let Err(end) = self.check() {
                 return Poll::Ready(self.fail(end));
             }
-            if let Err(e) = self.speak(cx) {
-                return Poll::Ready(e);
-            }
-            if !self.life.poll_change(cx) {
-                return Poll::Pending;
-            }
+        }
+        match self.speak(cx) {
+            Ok(()) => Poll::Pending,
+            Err(e) => Poll::Ready(e),
         }
     }
 
