@@ -1,10 +1,12 @@
-//! `casemate policy check|show|sign`.
+//! `casemate policy check|show|diff|sign`.
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
+use evidence::Profile;
 use serde_json::json;
+use trust::diff::{Change, diff};
 
 use crate::domain::Domain;
 use crate::output::{Failure, Format, json};
@@ -20,18 +22,30 @@ pub struct PolicyArgs {
 enum Policy {
     /// Read the domain file and say what is wrong with it
     Check,
-    /// Print the policy in force, with its permissions as Cedar
+    /// Print the policy in force, with its permissions as Cedar, or a shipped profile with every knob in words
+    #[command(after_help = "Example: casemate policy show snp-2026-11")]
     Show {
+        /// A shipped profile; without, the policy in force
+        profile: Option<String>,
         /// How to print
         #[arg(long, value_enum, default_value = "table")]
         format: Format,
     },
-    /// Sign what the domain file says as the next version, with the development key
+    /// Say what the domain file says and the policy in force does not, and whether it widens or narrows
+    Diff {
+        /// How to print
+        #[arg(long, value_enum, default_value = "table")]
+        format: Format,
+    },
+    /// Say what changes, and sign what the domain file says as the next version, with the development key
     Sign,
 }
 
 /// Runs it.
 pub fn run(args: &PolicyArgs) -> Result<ExitCode> {
+    if let Policy::Show { profile: Some(name), format } = &args.command {
+        return profile(name, *format);
+    }
     let domain = Domain::find()?;
     match &args.command {
         Policy::Check => {
@@ -47,8 +61,10 @@ pub fn run(args: &PolicyArgs) -> Result<ExitCode> {
                 policy.hardware.len()
             );
         }
-        Policy::Show { format } => show(&domain, *format)?,
+        Policy::Show { format, .. } => show(&domain, *format)?,
+        Policy::Diff { format } => print(&differences(&domain)?, *format),
         Policy::Sign => {
+            print(&differences(&domain)?, Format::Table);
             let version = domain.sign()?;
             let when = if domain.put_in_force()? {
                 "is in force: the authority has it"
@@ -58,6 +74,61 @@ pub fn run(args: &PolicyArgs) -> Result<ExitCode> {
             println!("policy version {version} is signed and {when}");
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What signing now would change; against nothing, before there is a policy.
+fn differences(domain: &Domain) -> Result<Vec<Change>> {
+    let Some(old) = domain.in_force()? else { return Ok(Vec::new()) };
+    let (version, previous) = (old.policy().version, old.policy().previous);
+    let new = domain.file()?.compile(domain.genesis.root(), version, previous, |_| None);
+    let new = new.map_err(|e| Failure::Usage(e.to_string()))?;
+    Ok(diff(old.policy(), &new))
+}
+
+fn print(changes: &[Change], format: Format) {
+    if format == Format::Json {
+        let rows = changes
+            .iter()
+            .map(|c| json!({"what": c.what, "change": c.how, "direction": c.direction.as_str()}));
+        return json(&rows.collect());
+    }
+    changes.iter().for_each(|c| println!("{c}"));
+    if changes.is_empty() {
+        println!("the domain file says what the policy in force says");
+    }
+}
+
+/// A shipped profile: what it is of, where its demands come from, every knob of every kind.
+fn profile(name: &str, format: Format) -> Result<ExitCode> {
+    let Some(profile) = Profile::shipped(name) else {
+        let all = Profile::shipped_names().collect::<Vec<_>>().join(", ");
+        return Err(
+            Failure::Usage(format!("no profile {name:?} is shipped; there are {all}")).into()
+        );
+    };
+    let kinds = profile.kinds();
+    if format == Format::Json {
+        let kinds = kinds.iter().map(|(kind, words)| ((*kind).to_owned(), json!(words)));
+        json(
+            &json!({"id": profile.id(), "dated": profile.dated(), "digest": profile.digest().to_string(),
+            "sources": profile.sources(), "kinds": kinds.collect::<serde_json::Map<_, _>>()}),
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{}, dated {}, digest {}", profile.id(), profile.dated(), profile.digest());
+    for source in profile.sources() {
+        println!("  after {source}");
+    }
+    for (kind, words) in kinds {
+        println!("\n{kind}");
+        for line in words {
+            println!("  {line}");
+        }
+    }
+    println!(
+        "\nWhat a profile does not state is refused; `unconstrained` is stated, and leaves a knob open."
+    );
     Ok(ExitCode::SUCCESS)
 }
 

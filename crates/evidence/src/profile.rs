@@ -225,6 +225,26 @@ impl Profile {
         self.digest
     }
 
+    /// Every kind it states something about, with every knob in words.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<(&'static str, Vec<String>)> {
+        fn of<S: Section>(profile: &Profile) -> Option<(&'static str, Vec<String>)> {
+            Some((S::KIND, profile.section::<S>().ok()?.words()))
+        }
+        let all = [
+            of::<crate::snp::Knobs>,
+            of::<crate::tdx::Knobs>,
+            of::<crate::sgx::Knobs>,
+            of::<crate::nitro::Knobs>,
+            of::<crate::nitro::TpmKnobs>,
+            of::<crate::tpm::Knobs>,
+            of::<crate::cca::Knobs>,
+            of::<crate::psa::Knobs>,
+            of::<crate::android::Knobs>,
+        ];
+        all.iter().filter_map(|of| of(self)).collect()
+    }
+
     /// What it states about a kind.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod decide;
+pub mod diff;
 pub mod domain;
 pub mod endorsement;
 pub mod genesis;

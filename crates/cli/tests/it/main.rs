@@ -12,6 +12,7 @@ mod connect;
 mod first_hour;
 mod isolation;
 mod memory;
+mod policy;
 mod running;
 mod sdk;
 mod stage;

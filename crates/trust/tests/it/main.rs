@@ -9,6 +9,7 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod decisions;
+mod differences;
 mod domain_file;
 mod objects;
 mod policies;

@@ -1,0 +1,112 @@
+//! What a signer is shown: every field that differs, once, with the direction; nothing where nothing does.
+
+use evidence::appraise::Machines;
+use evidence::statement::HostOs;
+use evidence::{DomainRoot, Isolation, Kind, MachineId, Measurement, RootDigest};
+use trust::diff::{Change, Direction, diff};
+use trust::policy::Outsider;
+use trust::{DomainName, Policy, RoleName};
+
+use owners::{changed, policy, role};
+
+use Direction::{Changes, Narrows, Widens};
+
+type Edit = fn(&mut Policy);
+
+const MACHINE: &[u8] = &[7; 32];
+
+fn machine() -> MachineId {
+    MachineId::new(MACHINE).unwrap()
+}
+
+/// Every field of a policy, changed alone: where it is told, and its direction.
+const EDITS: [(Edit, &str, Direction); 23] = [
+    (|p| p.domain = DomainName::new("other").unwrap(), "domain: name", Changes),
+    (|p| p.root = DomainRoot::new([9; 32]), "domain: root", Changes),
+    (|p| p.hardware.clear(), "policy: hardware", Narrows),
+    (|p| p.programs.push(role("new", 0x33)), "policy: program", Widens),
+    (|p| drop(p.programs.pop()), "policy: program", Narrows),
+    (|p| p.hardware[0].profile = "x".into(), "hardware software: profile", Changes),
+    (|p| p.hardware[0].roots.push(RootDigest::new([9; 32])), "hardware software: root", Widens),
+    (|p| p.hardware[0].roots.clear(), "hardware software: root", Narrows),
+    (
+        |p| p.hardware[0].machines = Machines::Only(vec![machine()]),
+        "hardware software: machines",
+        Narrows,
+    ),
+    (|p| p.hardware[0].images.push(Measurement::new([9; 48])), "hardware software: image", Widens),
+    (|p| p.hardware[0].isolation.push(Isolation::Process), "hardware software: isolation", Widens),
+    (|p| p.hardware[0].host.push(HostOs::Measured), "hardware software: host", Widens),
+    (
+        |p| p.programs[0].measurements.push(Measurement::new([9; 48])),
+        "program web: measurement",
+        Widens,
+    ),
+    (|p| p.programs[0].measurements.clear(), "program web: measurement", Narrows),
+    (|p| p.programs[0].on.push(Kind::Snp), "program web: on", Widens),
+    (|p| p.programs[0].places.push("eu".into()), "program web: in", Narrows),
+    (|p| p.programs[0].listen.push(81), "program web: listen", Widens),
+    (|p| p.programs[0].listen.clear(), "program web: listen", Narrows),
+    (|p| p.programs[0].connect.push(RoleName::new("api").unwrap()), "program web: connect", Widens),
+    (|p| p.programs[0].secrets.push("s".into()), "program web: secrets", Widens),
+    (|p| p.programs[0].outsiders.push(Outsider::Anonymous), "program web: clients", Widens),
+    (|p| p.programs[1].listen.push(81), "program api: listen", Widens),
+    (|p| p.programs[0].listen = vec![80, 80], "program web: listen", Changes),
+];
+
+#[test]
+fn every_field_that_differs_is_told_once_with_its_direction() {
+    for (edit, what, direction) in EDITS {
+        let all = diff(&policy(), &changed(edit));
+        assert_eq!(all.len(), 1, "{what}: {all:?}");
+        assert_eq!((all[0].what.as_str(), all[0].direction), (what, direction));
+        // Taken back, the opposite; what neither widens nor narrows stays so.
+        let back = diff(&changed(edit), &policy());
+        let opposite = match direction {
+            Widens => Narrows,
+            Narrows => Widens,
+            Changes => Changes,
+        };
+        assert_eq!((back.len(), back[0].direction), (1, opposite), "{what}");
+    }
+    // Two fields at once are both told; of what is gone whole, nothing more is.
+    for (first, one, _) in EDITS {
+        for (second, other, _) in
+            EDITS.iter().filter(|(_, other, _)| *other != one && !other.starts_with("policy: "))
+        {
+            let both = diff(
+                &policy(),
+                &changed(|p| {
+                    first(p);
+                    if p.programs.len() > 1 && !p.hardware.is_empty() {
+                        second(p);
+                    }
+                }),
+            );
+            assert!(both.iter().any(|c| c.what == one), "{one} beside {other}: {both:?}");
+        }
+    }
+}
+
+#[test]
+fn policies_are_told_the_same_if_and_only_if_they_are() {
+    assert_eq!(diff(&policy(), &policy()), Vec::<Change>::new());
+    let next = changed(|p| (p.version, p.previous) = (2, Some(evidence::ContentDigest::of(b"x"))));
+    assert!(diff(&policy(), &next).is_empty(), "number and chain are no rules");
+}
+
+#[test]
+fn machines_and_places_are_told_by_what_they_permit() {
+    let only =
+        |list: Vec<MachineId>| changed(|p| p.hardware[0].machines = Machines::Only(list.clone()));
+    let more = diff(&only(vec![machine()]), &only(vec![machine(), MachineId::new(&[8]).unwrap()]));
+    assert_eq!((more.len(), more[0].direction), (1, Widens));
+    let any = diff(&only(vec![machine()]), &policy());
+    assert!(any[0].to_string().contains("diversion is not excluded"), "{}", any[0]);
+    let places = |list: &[&str]| {
+        changed(|p| p.programs[0].places = list.iter().map(|s| (*s).into()).collect())
+    };
+    assert_eq!(diff(&places(&["eu"]), &places(&["eu", "us"]))[0].direction, Widens);
+    assert_eq!(diff(&places(&["eu", "us"]), &places(&["eu"]))[0].direction, Narrows);
+    assert_eq!(diff(&places(&["eu"]), &places(&[]))[0].direction, Widens);
+}
