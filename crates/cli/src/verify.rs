@@ -4,6 +4,7 @@ mod anchor;
 mod android;
 mod attestation_pb;
 mod azure;
+mod batch;
 mod cca;
 mod ear;
 mod input;
@@ -15,7 +16,7 @@ mod report;
 mod snp;
 mod tpm;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -28,13 +29,13 @@ use crate::output::{Failure, exit_code, json as print_json};
 /// Profile used without `--policy`: it judges what the evidence says and admits nothing.
 const FORENSIC: &str = evidence::profile::FORENSIC;
 
-/// Verify a file of hardware evidence, offline.
-#[derive(clap::Args)]
+/// Verify a file of hardware evidence, or a folder of many, offline.
+#[derive(clap::Args, Clone)]
 #[command(
     after_help = "The kind is detected. Certificates come with the evidence, in a case folder's case.json, or by --endorsement.\nExample: casemate verify report.bin --endorsement ark.pem --endorsement ask.pem --endorsement vcek.der --at 2026-06-01T00:00:00Z"
 )]
 pub struct VerifyArgs {
-    /// One evidence file, or a folder with a case.json
+    /// One evidence file, a folder with a case.json, or a folder of such files and folders, a line each
     path: PathBuf,
     /// The time to verify for; without it the case's own, else now
     #[arg(long, value_name = "RFC3339")]
@@ -112,7 +113,36 @@ pub fn run(args: &VerifyArgs) -> ExitCode {
     }
 }
 
+impl VerifyArgs {
+    /// The same for another place.
+    fn of(&self, path: &Path) -> Self {
+        Self { path: path.to_owned(), ..self.clone() }
+    }
+}
+
+/// True if a file can only be evidence: its kind is known by its bytes.
+fn is_evidence(path: &Path) -> bool {
+    let small = std::fs::metadata(path).is_ok_and(|m| m.len() <= input::FILE_MAX);
+    small && std::fs::read(path).is_ok_and(|bytes| KINDS.iter().any(|k| (k.detect)(&bytes)))
+}
+
 fn judge(args: &VerifyArgs) -> Result<ExitCode> {
+    if args.path.is_dir() && !args.path.join("case.json").is_file() {
+        return batch::run(args);
+    }
+    let (report, input) = find(args)?;
+    match args.format {
+        VerifyFormat::Table => report.print(),
+        VerifyFormat::Json => print_json(&report.json()),
+        VerifyFormat::Ear => {
+            print_json(&ear::result(&report, input.at, input.nonce.as_deref()));
+        }
+    }
+    Ok(ExitCode::from(report.status()))
+}
+
+/// Judges one piece of evidence.
+fn find(args: &VerifyArgs) -> Result<(Report, Input)> {
     let input = Input::load(args)?;
     let path = args.path.display();
     let kind = match input.file() {
@@ -125,12 +155,5 @@ fn judge(args: &VerifyArgs) -> Result<ExitCode> {
             .ok_or_else(|| Failure::Usage(format!("{path}: kind {:?}: not yet", input.tee)))?,
     };
     let report = (kind.judge)(&input)?;
-    match args.format {
-        VerifyFormat::Table => report.print(),
-        VerifyFormat::Json => print_json(&report.json()),
-        VerifyFormat::Ear => {
-            print_json(&ear::result(&report, input.at, input.nonce.as_deref()));
-        }
-    }
-    Ok(ExitCode::from(report.status()))
+    Ok((report, input))
 }

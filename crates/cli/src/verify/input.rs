@@ -16,7 +16,7 @@ use crate::clock::now;
 use crate::output::Failure;
 
 /// No evidence or collateral is larger.
-const FILE_MAX: u64 = 32 * 1024 * 1024;
+pub(super) const FILE_MAX: u64 = 32 * 1024 * 1024;
 
 /// Everything a verifying function may ask for.
 pub(super) struct Input {

@@ -94,7 +94,7 @@ impl Report {
     }
 
     /// The first check that did not hold.
-    fn failure(&self) -> Option<String> {
+    pub(super) fn failure(&self) -> Option<String> {
         let failed = self.checks.iter().find(|c| c.outcome == Outcome::Failed)?;
         Some(match failed.name {
             "authentic" => failed.detail.clone(),

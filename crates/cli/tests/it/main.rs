@@ -18,6 +18,7 @@ mod sdk;
 mod stage;
 mod tour;
 mod verify;
+mod verify_batch;
 mod verify_cose;
 mod verify_intel;
 mod verify_nvidia;
