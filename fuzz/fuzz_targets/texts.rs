@@ -7,7 +7,7 @@ use trust::DomainFile;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = evidence::ear::parse(bytes);
-    let _ = evidence::json::parse(bytes);
+    let _ = evidence::json::parse(bytes, 1 << 16);
     let Ok(text) = core::str::from_utf8(bytes) else { return };
     if let Err(e) = DomainFile::parse(text) {
         assert!(!e.to_string().is_empty());

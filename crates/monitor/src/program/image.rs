@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use aws_lc_rs::digest;
 use evidence::{ContentDigest, Measurement};
@@ -118,14 +119,20 @@ pub fn measure(config: &Config) -> Result<Manifest, ImageError> {
     Ok(Manifest::new(config, assemble(&plan, None)?))
 }
 
-/// Copies (or only hashes) every planned name; parents come before children because paths are sorted.
+/// Threads that copy and hash: reading and hashing share the work of few cores, more would only wait for the disk.
+const COPIERS_MAX: usize = 4;
+
+/// One file to be copied or hashed: its place among the entries, where it is, where it goes.
+type Job<'a> = (usize, &'a Path, Option<PathBuf>);
+
+/// Copies (or only hashes) every planned name; parents come before children because paths are sorted. Files are independent of each
+/// other, so several threads take them.
 fn assemble(plan: &Plan, root: Option<&Path>) -> Result<Vec<(String, Entry)>, ImageError> {
     let copy = |path: &Path, source| ImageError::Copy { path: path.to_owned(), source };
     if let Some(root) = root {
         fs::create_dir(root).map_err(|e| copy(root, e))?;
     }
-    let (mut entries, mut total) = (Vec::with_capacity(plan.entries.len()), 0_u64);
-    let mut buffer = vec![0; CHUNK];
+    let (mut entries, mut jobs) = (Vec::with_capacity(plan.entries.len()), Vec::<Job<'_>>::new());
     for (path, planned) in &plan.entries {
         let to = root.map(|r| r.join(path.trim_start_matches('/')));
         let entry = match planned {
@@ -150,22 +157,68 @@ fn assemble(plan: &Plan, root: Option<&Path>) -> Result<Vec<(String, Entry)>, Im
                 Entry::File { executable: false, digest: ContentDigest::of(text.as_bytes()), len }
             }
             Planned::File(host) => {
-                copy_file(host, to.as_deref(), &mut buffer).map_err(|e| copy(host, e))?
+                jobs.push((entries.len(), host, to));
+                // Replaced by what is found.
+                Entry::Directory
             }
         };
-        if let Entry::File { len, .. } = &entry {
-            total = total.saturating_add(*len);
-        }
-        if total > IMAGE_MAX {
-            return Err(ImageError::TooLarge);
-        }
         entries.push((path.clone(), entry));
+    }
+    let generated =
+        entries.iter().map(|(_, e)| if let Entry::File { len, .. } = e { *len } else { 0 });
+    let total = AtomicU64::new(generated.fold(0, u64::saturating_add));
+    let mut done = 0_usize;
+    for (at, host, found) in copy_all(&jobs, &total) {
+        done = done.saturating_add(1);
+        let entry = found.map_err(|e| match e.kind() {
+            io::ErrorKind::FileTooLarge => ImageError::TooLarge,
+            _ => copy(host, e),
+        })?;
+        if let Some((_, place)) = entries.get_mut(at) {
+            *place = entry;
+        }
+    }
+    // A file nobody came to has no entry of its own: without this it would be measured as something else.
+    if let Some((_, host, _)) = jobs.get(done) {
+        return Err(copy(host, io::Error::other("a copying thread died")));
     }
     Ok(entries)
 }
 
+/// What became of every file, in their order.
+fn copy_all<'a>(jobs: &[Job<'a>], total: &AtomicU64) -> Vec<(usize, &'a Path, io::Result<Entry>)> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(COPIERS_MAX);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let (mut buffer, mut done) = (vec![0; CHUNK], Vec::new());
+        while let Some((at, host, to)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let found = copy_file(host, to.as_deref(), &mut buffer, total);
+            let failed = found.is_err();
+            done.push((*at, *host, found));
+            if failed {
+                // Nothing after it is worth the time; the others stop at their next file.
+                next.store(jobs.len(), Ordering::Relaxed);
+            }
+        }
+        done
+    };
+    let mut all = std::thread::scope(|scope| {
+        let others = (1..threads).map(|_| scope.spawn(work)).collect::<Vec<_>>();
+        let own = work();
+        let others = others.into_iter().flat_map(|t| t.join().unwrap_or_default());
+        own.into_iter().chain(others).collect::<Vec<_>>()
+    });
+    all.sort_by_key(|(at, ..)| *at);
+    all
+}
+
 /// Copies one file, hashing the bytes that are written. Only the executable bit of its mode is kept.
-fn copy_file(host: &Path, to: Option<&Path>, buffer: &mut [u8]) -> io::Result<Entry> {
+fn copy_file(
+    host: &Path,
+    to: Option<&Path>,
+    buffer: &mut [u8],
+    total: &AtomicU64,
+) -> io::Result<Entry> {
     let mut from = fs::OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
@@ -184,8 +237,9 @@ fn copy_file(host: &Path, to: Option<&Path>, buffer: &mut [u8]) -> io::Result<En
         if let Some(out) = &mut out {
             out.write_all(bytes)?;
         }
-        len = len.saturating_add(u64::try_from(n).unwrap_or(u64::MAX));
-        if len > IMAGE_MAX {
+        let n = u64::try_from(n).unwrap_or(u64::MAX);
+        len = len.saturating_add(n);
+        if total.fetch_add(n, Ordering::Relaxed).saturating_add(n) > IMAGE_MAX {
             return Err(io::Error::from(io::ErrorKind::FileTooLarge));
         }
     }
