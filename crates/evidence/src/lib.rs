@@ -45,8 +45,8 @@ pub mod x509;
 pub use authentic::{Authentic, Check, Outcome};
 pub use binder::{Binder, BinderKind, End, MonitorBinding, ProgramClaim, Session, Side};
 pub use bytes::{
-    AuditKey, BinderDigest, ContentDigest, DomainRoot, Exporter, Measurement, Nonce, ReportData,
-    RootDigest, SecretsKey, SpkiDigest, StatementKey,
+    AuditKey, BinderDigest, ContentDigest, DomainRoot, Exporter, IssuerKey, Measurement, Nonce,
+    ReportData, RootDigest, SecretsKey, SpkiDigest, StatementKey,
 };
 pub use hardware::{Detail, HardwareEvidence, HardwareFacts, Isolation, Kind, MachineId};
 pub use profile::Profile;

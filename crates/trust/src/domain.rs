@@ -3,6 +3,8 @@
 //! What it does not state is refused, what it states and is not understood is refused with file, line and the
 //! nearest known word, and demands that nothing could meet are errors here and not surprises later.
 
+mod issuers;
+
 use std::collections::BTreeMap;
 
 use evidence::appraise::Machines;
@@ -11,8 +13,10 @@ use evidence::{ContentDigest, DomainRoot, Isolation, Kind, MachineId, Measuremen
 use serde::Deserialize;
 use thiserror::Error;
 
+pub use issuers::{IssuerSection, May, Names, PlaceSection, ReleaseSection};
+
 use crate::names::{DomainName, RoleName};
-use crate::policy::{Hardware, Outsider, Policy, Program};
+use crate::policy::{Hardware, Issuer, Outsider, Place, Policy, Program};
 use crate::profiles;
 
 /// A known word so near to an unknown one was meant.
@@ -65,7 +69,10 @@ pub struct DomainFile {
     pub hardware: HardwareSection,
     /// Places.
     #[serde(default)]
-    pub place: BTreeMap<String, Place>,
+    pub place: BTreeMap<String, PlaceSection>,
+    /// Whose claims count.
+    #[serde(default)]
+    pub issuer: BTreeMap<String, IssuerSection>,
     /// Programs.
     #[serde(default)]
     pub program: BTreeMap<String, ProgramSection>,
@@ -139,19 +146,12 @@ pub enum MachinesWord {
     List(Vec<String>),
 }
 
-/// `[place] eu = { aws-vlek = "eu-central-1" }`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Place {
-    /// The region in an AWS VLEK's CSP_ID.
-    pub aws_vlek: String,
-}
-
 /// `[program.NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProgramSection {
     /// Measurements, `sha384:…`.
+    #[serde(default)]
     pub measurement: Vec<String>,
     /// Kinds of hardware.
     pub on: Vec<String>,
@@ -170,6 +170,12 @@ pub struct ProgramSection {
     /// Clients that are no programs; unset, nobody.
     #[serde(default)]
     pub clients: Vec<String>,
+    /// Products of which a release is trusted.
+    #[serde(default)]
+    pub releases: Vec<ReleaseSection>,
+    /// Sources from which a build is trusted.
+    #[serde(default)]
+    pub builds: Vec<String>,
 }
 
 type Result<T> = core::result::Result<T, DomainFileError>;
@@ -242,15 +248,24 @@ impl DomainFile {
                 &h.profile,
             ));
         }
+        let issuers = self.issuers()?;
+        let places = self.places(&issuers)?;
         let programs = self
             .program
             .iter()
-            .map(|(name, p)| self.program(name, p, &hardware))
+            .map(|(name, p)| self.program(name, p, &hardware, &issuers, &places))
             .collect::<Result<_>>()?;
-        Ok(Policy { domain, root, version, previous, hardware, programs })
+        Ok(Policy { domain, root, version, previous, hardware, programs, issuers, places })
     }
 
-    fn program(&self, name: &str, p: &ProgramSection, hardware: &[Hardware]) -> Result<Program> {
+    fn program(
+        &self,
+        name: &str,
+        p: &ProgramSection,
+        hardware: &[Hardware],
+        issuers: &[Issuer],
+        places: &[Place],
+    ) -> Result<Program> {
         let at = |field: &str| format!("program.{name}.{field}");
         let role = |field: &str, text: &str| {
             RoleName::new(text)
@@ -269,20 +284,15 @@ impl DomainFile {
                 }
             })
             .collect::<Result<Vec<_>>>()?;
-        if on.is_empty() || p.measurement.is_empty() {
-            let field = at(if on.is_empty() { "on" } else { "measurement" });
-            return Err(DomainFileError::Impossible {
-                field,
-                why: "is empty, so the program can never be admitted",
-            });
+        if on.is_empty() {
+            let why = "is empty, so the program can never be admitted";
+            return Err(DomainFileError::Impossible { field: at("on"), why });
         }
         if let Some(place) = p.places.iter().find(|n| !self.place.contains_key(*n)) {
             return Err(bad(&at("in"), "places that [place] names", place));
         }
-        if !p.places.is_empty() && on.iter().all(|k| *k == Kind::Software) {
-            let why = "demands a place, which the software platform cannot prove";
-            return Err(DomainFileError::Impossible { field: at("in"), why });
-        }
+        Self::can_be(name, p, &on, issuers, places)?;
+        let (releases, builds) = issuers::stand_ins(name, p)?;
         Ok(Program {
             role: role("", name)?,
             measurements: measurements(&at("measurement"), &p.measurement)?,
@@ -292,6 +302,8 @@ impl DomainFile {
             connect: p.connect.iter().map(|r| role("connect", r)).collect::<Result<_>>()?,
             secrets: p.secrets.clone(),
             outsiders: outsiders(&at("clients"), p)?,
+            releases,
+            builds,
         })
     }
 }

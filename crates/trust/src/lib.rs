@@ -6,11 +6,14 @@
 //! This crate is pure: time is an argument, files are read by whoever calls it.
 #![forbid(unsafe_code)]
 
+pub mod claim;
+pub mod claims;
 pub mod decide;
 pub mod diff;
 pub mod domain;
 pub mod endorsement;
 pub mod genesis;
+pub mod infer;
 mod names;
 pub mod permission;
 pub mod policy;
@@ -20,6 +23,8 @@ pub mod revocation;
 pub mod role_secret;
 pub mod signing;
 
+pub use claim::{AuthenticClaim, Claim};
+pub use claims::Claims;
 pub use decide::{Context, Decision, Grant, Refusal, decide};
 pub use domain::DomainFile;
 pub use endorsement::{AuthorityEndorsement, EndorsedAuthority};

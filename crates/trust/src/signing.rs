@@ -5,6 +5,7 @@
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use ciborium::Value;
+use evidence::IssuerKey;
 use evidence::cbor::{self, CborError, Fields};
 use evidence::controls::holds;
 use ssh_key::private::{Ed25519Keypair, Ed25519PrivateKey, KeypairData};
@@ -41,6 +42,19 @@ impl Namespace {
             Self::Revocation => "casemate-revocation@v1",
             Self::Secret => "casemate-secret@v1",
         }
+    }
+}
+
+/// The raw Ed25519 key of a line in OpenSSH's form: how a domain file names whoever makes claims.
+///
+/// # Errors
+/// [`SigningError::Key`].
+pub fn issuer_key(line: &str) -> Result<IssuerKey, SigningError> {
+    let bad = || SigningError::Key(line.chars().take(60).collect());
+    let key = PublicKey::from_openssh(line.trim()).map_err(|_| bad())?;
+    match key.key_data() {
+        KeyData::Ed25519(key) => Ok(IssuerKey::new(key.0)),
+        _ => Err(bad()),
     }
 }
 
@@ -311,6 +325,22 @@ impl SigningKey {
         PublicKey::new(KeyData::Ed25519(Ed25519PublicKey(self.public)), "")
             .to_openssh()
             .map_err(|_| SigningError::PrivateKey("cannot be written"))
+    }
+
+    /// The public key, as claims name their issuer.
+    #[must_use]
+    pub const fn issuer(&self) -> IssuerKey {
+        IssuerKey::new(self.public)
+    }
+
+    /// Signs bytes that already say what they are (`cose::to_be_signed`).
+    ///
+    /// # Errors
+    /// [`SigningError::PrivateKey`].
+    pub(crate) fn sign_raw(&self, to_be_signed: &[u8]) -> Result<Vec<u8>, SigningError> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&self.seed)
+            .map_err(|_| SigningError::PrivateKey("cannot sign"))?;
+        Ok(pair.sign(to_be_signed).as_ref().to_vec())
     }
 
     /// Signs `payload` for `namespace`.

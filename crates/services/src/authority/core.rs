@@ -21,7 +21,7 @@ use trust::policy::{PolicyError, PolicyInForce};
 use trust::revocation::{Revocations, Revoked};
 use trust::role_secret::{RoleSecret, RoleSecrets};
 use trust::signing::Signed;
-use trust::{Context, Decision, decide};
+use trust::{Claims, Context, Decision, decide};
 
 use super::ledgered::Ledgered;
 use super::role_secrets::SecretsPair;
@@ -61,6 +61,7 @@ pub struct Core {
     secrets: RoleSecrets,
     policy: PolicyInForce,
     revocations: Revocations,
+    claims: Claims,
     leases: HashMap<StatementKey, Lease>,
     log: Ledgered,
     limits: Limits,
@@ -101,7 +102,19 @@ impl Core {
     ) -> Self {
         let (revocations, leases) = (Revocations::default(), HashMap::new());
         let secrets = RoleSecrets::default();
-        Self { trust, keys, secrets, policy, revocations, leases, log, limits, refused_unproved: 0 }
+        let claims = Claims::new();
+        Self {
+            trust,
+            keys,
+            secrets,
+            policy,
+            revocations,
+            claims,
+            leases,
+            log,
+            limits,
+            refused_unproved: 0,
+        }
     }
 
     /// True if fresh hardware evidence is wanted from this monitor.
@@ -331,7 +344,8 @@ impl Core {
         })?;
         // 4
         let narrow = request.narrow.as_deref();
-        let context = Context { now, leaf, narrow, revocations: &self.revocations };
+        let (revocations, claims) = (&self.revocations, &self.claims);
+        let context = Context { now, leaf, narrow, revocations, claims };
         let grant = match decide(&[&self.policy], &program, &lease.hardware, &context) {
             Decision::Granted(grant) => grant,
             Decision::Refused(reasons) => {
@@ -349,6 +363,16 @@ impl Core {
             Vec::new()
         };
         // 5
+        let life = if request.exportable {
+            self.limits.exportable_secs
+        } else {
+            self.limits.credential_secs
+        };
+        let not_after = grant
+            .not_after
+            .min(now.plus_secs(life))
+            .min(lease.ends)
+            .min(self.trust.authority().endorsement().window.not_after);
         let record = DecisionRecord {
             at: now,
             domain: self.trust.root(),
@@ -364,20 +388,13 @@ impl Core {
             connect: grant.connect.iter().map(ToString::to_string).collect(),
             listen: grant.listen.clone(),
             secrets: grant.secrets.clone(),
+            claims: grant.claims.clone(),
+            revocation: self.epoch(),
+            not_after,
         };
         let decision = record.digest();
         let (log_index, log) = self.log.admission(&record, request.log_seen).map_err(one)?;
         // 6
-        let life = if request.exportable {
-            self.limits.exportable_secs
-        } else {
-            self.limits.credential_secs
-        };
-        let not_after = grant
-            .not_after
-            .min(now.plus_secs(life))
-            .min(lease.ends)
-            .min(self.trust.authority().endorsement().window.not_after);
         let state = &program.facts().statement.program;
         let credential = Credential {
             domain: self.trust.root(),

@@ -2,12 +2,13 @@
 
 use evidence::appraise::Machines;
 use evidence::statement::HostOs;
-use evidence::{DomainRoot, Isolation, Kind, MachineId, Measurement, RootDigest};
+use evidence::{DomainRoot, Isolation, IssuerKey, Kind, MachineId, Measurement, RootDigest};
+use trust::claim::{Basis, Country, Scope, Source, Topic};
 use trust::diff::{Change, Direction, diff};
-use trust::policy::Outsider;
+use trust::policy::{Endorsed, Issuer, Outsider, Place, PlaceBy};
 use trust::{DomainName, Policy, RoleName};
 
-use owners::{changed, policy, role};
+use owners::role;
 
 use Direction::{Changes, Narrows, Widens};
 
@@ -19,8 +20,83 @@ fn machine() -> MachineId {
     MachineId::new(MACHINE).unwrap()
 }
 
+/// Issuers and places besides the programs of [`policy`].
+fn policy() -> Policy {
+    base(|_| {})
+}
+
+fn changed(edit: impl FnOnce(&mut Policy)) -> Policy {
+    base(edit)
+}
+
+fn base(edit: impl FnOnce(&mut Policy)) -> Policy {
+    owners::changed(|p| {
+        p.issuers = vec![issuer("audit", 1)];
+        p.places = vec![place("eu")];
+        edit(p);
+    })
+}
+
+fn issuer(name: &str, key: u8) -> Issuer {
+    Issuer {
+        name: RoleName::new(name).unwrap(),
+        key: IssuerKey::new([key; 32]),
+        holder: "Audit Ltd".into(),
+        may: vec![(Topic::Program, Scope::Any), (Topic::Release, Scope::Any)],
+        depth: 1,
+        until: owners::NOW,
+    }
+}
+
+fn place(name: &str) -> Place {
+    let by = PlaceBy::Endorsed(Endorsed {
+        countries: vec![Country::new("DE").unwrap()],
+        need: 2,
+        level: 2,
+        basis: vec![Basis::AuditorVisit],
+        age_secs_max: 86_400,
+    });
+    Place { name: RoleName::new(name).unwrap(), by }
+}
+
+fn endorsed(p: &mut Policy) -> &mut Endorsed {
+    match &mut p.places[0].by {
+        PlaceBy::Endorsed(e) => e,
+        PlaceBy::AwsVlek(_) => panic!("not edited together with it"),
+    }
+}
+
 /// Every field of a policy, changed alone: where it is told, and its direction.
-const EDITS: [(Edit, &str, Direction); 23] = [
+const EDITS: [(Edit, &str, Direction); 44] = [
+    (|p| p.issuers.push(issuer("new", 2)), "policy: issuer", Widens),
+    (|p| p.places.push(place("us")), "policy: place", Widens),
+    (|p| p.issuers[0].key = IssuerKey::new([9; 32]), "issuer audit: key", Changes),
+    (|p| p.issuers[0].holder = "Other".into(), "issuer audit: holder", Changes),
+    (|p| p.issuers[0].may.push((Topic::Build, Scope::Any)), "issuer audit: may", Widens),
+    (|p| drop(p.issuers[0].may.pop()), "issuer audit: may", Narrows),
+    (|p| p.issuers[0].may.push((Topic::Distrust, Scope::Any)), "issuer audit: may", Narrows),
+    (|p| p.issuers[0].may.reverse(), "issuer audit: may", Changes),
+    (|p| p.issuers[0].depth = 2, "issuer audit: depth", Widens),
+    (|p| p.issuers[0].depth = 0, "issuer audit: depth", Narrows),
+    (|p| p.issuers[0].until = owners::NOW.plus_secs(1), "issuer audit: until", Widens),
+    (|p| p.places[0].by = PlaceBy::AwsVlek("x".into()), "place eu: by", Changes),
+    (|p| endorsed(p).countries.push(Country::new("FR").unwrap()), "place eu: countries", Widens),
+    (|p| endorsed(p).need = 1, "place eu: need", Widens),
+    (|p| endorsed(p).need = 3, "place eu: need", Narrows),
+    (|p| endorsed(p).level = 1, "place eu: level", Widens),
+    (|p| endorsed(p).basis.push(Basis::GnssTpm), "place eu: basis", Widens),
+    (|p| endorsed(p).age_secs_max = 1, "place eu: age", Narrows),
+    (
+        |p| p.programs[0].releases.push((RoleName::new("shop").unwrap(), 3)),
+        "program web: releases",
+        Widens,
+    ),
+    (
+        |p| p.programs[0].builds.push(Source::new("git+https://a/b").unwrap()),
+        "program web: builds",
+        Widens,
+    ),
+    (|p| p.programs[1].builds.push(Source::new("git:x").unwrap()), "program api: builds", Widens),
     (|p| p.domain = DomainName::new("other").unwrap(), "domain: name", Changes),
     (|p| p.root = DomainRoot::new([9; 32]), "domain: root", Changes),
     (|p| p.hardware.clear(), "policy: hardware", Narrows),
@@ -63,6 +139,8 @@ fn every_field_that_differs_is_told_once_with_its_direction() {
         // Taken back, the opposite; what neither widens nor narrows stays so.
         let back = diff(&changed(edit), &policy());
         let opposite = match direction {
+            // Whose voice goes may have been one that distrusts or contradicts.
+            Widens if what == "policy: issuer" => Changes,
             Widens => Narrows,
             Narrows => Widens,
             Changes => Changes,
@@ -71,8 +149,14 @@ fn every_field_that_differs_is_told_once_with_its_direction() {
     }
     // Two fields at once are both told; of what is gone whole, nothing more is.
     for (first, one, _) in EDITS {
-        for (second, other, _) in
-            EDITS.iter().filter(|(_, other, _)| *other != one && !other.starts_with("policy: "))
+        let by = |w: &str| w == "place eu: by";
+        // A place of another form has nothing else in common with what it was.
+        let apart = |other: &str| {
+            !(by(one) && other.starts_with("place eu") || by(other) && one.starts_with("place eu"))
+        };
+        for (second, other, _) in EDITS
+            .iter()
+            .filter(|(_, other, _)| *other != one && !other.starts_with("policy: ") && apart(other))
         {
             let both = diff(
                 &policy(),

@@ -31,10 +31,39 @@ connect = ["api"]
 measurement = ["sha384:{image}"]
 on = ["snp"]
 in = ["eu"]
+[program.shop]
+releases = [{{ product = "shop-server", from = 3 }}]
+builds = ["git+https://shop.example/shop"]
+on = ["software"]
+in = ["office"]
+[issuer.maker]
+key = "{maker}"
+holder = "Maker Ltd"
+may = {{ release = ["shop-server"], build = "any", upgrade = ["web"] }}
+depth = 1
+until = "2027-01-01T00:00:00Z"
+[issuer.audit]
+key = "{audit}"
+holder = "Audit Ltd"
+may = {{ place = ["DE"] }}
+depth = 0
+until = "2027-01-01T00:00:00Z"
+[place.office]
+countries = ["DE"]
+need = 1
+level = 2
+basis = ["auditor-visit"]
+age-days = 90
 "#,
+        maker = public(7),
+        audit = public(8),
         root = "ab".repeat(32),
         image = "cd".repeat(48)
     )
+}
+
+fn public(seed: u8) -> String {
+    trust::signing::SigningKey::from_seed([seed; 32]).unwrap().public_openssh().unwrap()
 }
 
 fn compile(text: &str) -> Result<trust::Policy, DomainFileError> {
@@ -79,6 +108,26 @@ fn each_value_that_makes_no_sense_is_refused_by_its_field() {
         ("connect = [\"api\"]", "connect = [\"API\"]", "program.api.connect"),
         ("[program.api]", "[program.\"a/b\"]", "program.a/b."),
         ("in = [\"eu\"]", "in = [\"moon\"]", "program.web.in"),
+        ("[{ product", "[{ product = \"Shop\", from = 1 }, { product", "program.shop.releases"),
+        ("git+https://shop.example/shop", "shop?branch=x", "program.shop.builds"),
+        ("key = \"ssh-ed25519 A", "key = \"ssh-rsa A", "issuer.maker.key"),
+        ("\"Maker Ltd\"", "\" Maker\"", "issuer.maker.holder"),
+        ("\"Maker Ltd\"", "\"Ma\\u200bker\"", "issuer.maker.holder"),
+        ("[\"shop-server\"]", "[\"shop-serve\"]", "issuer.maker.may.release"),
+        ("[\"shop-server\"]", "\"all\"", "issuer.maker.may.release"),
+        ("[\"shop-server\"]", "[]", "issuer.maker.may.release"),
+        ("upgrade = [\"web\"]", "upgrade = [\"apl\"]", "issuer.maker.may.upgrade"),
+        ("upgrade = [\"web\"]", "upgrade = [\"web\", \"web\"]", "issuer.maker.may.upgrade"),
+        ("place = [\"DE\"]", "place = [\"de\"]", "issuer.audit.may.place"),
+        ("depth = 1", "depth = 9", "issuer.maker.depth"),
+        ("until = \"2027-01-01T00:00:00Z\"", "until = \"2027-01-01\"", "issuer.maker.until"),
+        ("countries = [\"DE\"]", "countries = [\"Germany\"]", "place.office.countries"),
+        ("need = 1\nlevel", "need = 0\nlevel", "place.office.need"),
+        ("level = 2", "level = 4", "place.office.level"),
+        ("auditor-visit", "auditor", "place.office.basis"),
+        ("age-days = 90", "age-days = 0", "place.office.age-days"),
+        ("age-days = 90", "", "place.office"),
+        ("age-days = 90", "age-days = 90\naws-vlek = \"x\"", "place.office"),
     ] {
         let DomainFileError::Value { field, .. } = refused(from, to) else {
             panic!("{from} -> {to}: {}", refused(from, to))
@@ -93,13 +142,25 @@ fn each_demand_that_nothing_could_meet_is_refused_by_its_field() {
     for (from, to, name) in [
         ("\non = [\"software\"]", "\non = []", "program.api.on"),
         ("connect = [\"api\"]", "in = [\"eu\"]", "program.api.in"),
-        ("measurement = [", "measurement = [] # [", "program.api.measurement"),
+        ("may = { place = [\"DE\"] }", "may = {}", "issuer.audit.may"),
+        ("need = 1\nlevel", "need = 2\nlevel", "place.office.need"),
+        ("place = [\"DE\"]", "place = [\"FR\"]", "place.office.need"),
+        ("countries = [\"DE\"]", "countries = []", "place.office.countries"),
+        ("basis = [\"auditor-visit\"]", "basis = []", "place.office.basis"),
     ] {
         let DomainFileError::Impossible { field, .. } = refused(from, to) else {
             panic!("{from} -> {to}: {}", refused(from, to))
         };
         assert_eq!(field, name, "{from} -> {to}");
     }
+    // A measurement may be left out only where something else can stand in for it.
+    let none = good().replace("upgrade = [\"web\"]", "upgrade = [\"shop\"]");
+    let none = none.replacen("measurement = [", "measurement = [] # [", 1);
+    let DomainFileError::Impossible { field, .. } = compile(&none).unwrap_err() else { panic!() };
+    assert_eq!(field, "program.api.measurement");
+    let twice = good().replace(&public(8), &public(7));
+    let DomainFileError::Impossible { field, .. } = compile(&twice).unwrap_err() else { panic!() };
+    assert!(field.contains("which is that of issuer.audit"), "{field}");
     let begin = good().find(software).unwrap();
     let end = good().find("[hardware.snp]").unwrap();
     let mut without = good();
