@@ -2,6 +2,7 @@
 
 mod add;
 mod audit;
+mod claim;
 mod clock;
 mod connect;
 mod doctor;
@@ -61,6 +62,8 @@ enum Command {
     Measure(measure::MeasureArgs),
     /// Check, show and sign the policy
     Policy(policy::PolicyArgs),
+    /// Say, show, hand in and list claims of those the policy lets speak
+    Claim(claim::ClaimArgs),
     /// Set, list and take back values that programs get when they are admitted
     Secret(secret::SecretArgs),
     /// Revoke a program: its connections close within a second
@@ -106,6 +109,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Measure(args) => measure::run(&args),
         Command::Policy(args) => policy::run(&args),
+        Command::Claim(args) => claim::run(&args),
         Command::Secret(args) => secret::run(&args),
         Command::Revoke(args) => revoke::run(&args),
         Command::Audit(args) => audit::run(&args),

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use evidence::Profile;
 use serde_json::json;
 use trust::diff::{Change, diff};
+use trust::policy::{Place, PlaceBy};
 
 use crate::domain::Domain;
 use crate::output::{Failure, Format, json};
@@ -163,11 +164,53 @@ fn show(domain: &Domain, format: Format) -> Result<()> {
             }
         );
     }
+    for issuer in &p.issuers {
+        let may = issuer.may.iter().map(|(topic, scope)| format!("{} of {scope}", topic.as_str()));
+        let on = match issuer.depth {
+            0 => "passes nothing on".to_owned(),
+            n => format!("may pass that on {n} deep"),
+        };
+        println!(
+            "issuer {} ({}) may speak about {}, {on}, until {}",
+            issuer.name,
+            issuer.holder,
+            may.collect::<Vec<_>>().join("; "),
+            issuer.until
+        );
+    }
+    p.places.iter().for_each(|place| println!("{}", in_words(place)));
     for program in &p.programs {
         for m in &program.measurements {
             println!("program {} is sha384:{m}", program.role);
         }
+        for (product, from) in &program.releases {
+            println!("program {} is {product}, from version {from} on", program.role);
+        }
+        for source in &program.builds {
+            println!("program {} is what is built from {source}", program.role);
+        }
+        if !program.places.is_empty() {
+            println!("program {} runs in {} only", program.role, program.places.join(" or "));
+        }
     }
     print!("{}", in_force.permissions().text());
     Ok(())
+}
+
+/// What it takes to be in a place.
+fn in_words(place: &Place) -> String {
+    match &place.by {
+        PlaceBy::AwsVlek(region) => {
+            format!("place {}: AWS region {region}, by the machine's VLEK", place.name)
+        }
+        PlaceBy::Endorsed(e) => format!(
+            "place {}: {} independent issuer(s) say {} at level {} or more, by {}, seen at most {} days ago",
+            place.name,
+            e.need,
+            e.countries.iter().map(|c| c.as_str()).collect::<Vec<_>>().join(" or "),
+            e.level,
+            e.basis.iter().map(|b| b.as_str()).collect::<Vec<_>>().join(" or "),
+            e.age_secs_max.div_euclid(86_400)
+        ),
+    }
 }

@@ -15,9 +15,15 @@ pub enum Kind {
     Policy,
     /// The owners set or took back a role secret: `NAME NUMBER DIGEST` of the signed payload.
     Secret,
+    /// Somebody the policy lets speak made a claim: `DIGEST` of it.
+    Claim,
 }
 
 impl Kind {
+    /// Every kind.
+    const ALL: [Self; 6] =
+        [Self::Admission, Self::Refusal, Self::Revocation, Self::Policy, Self::Secret, Self::Claim];
+
     /// The word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -27,13 +33,12 @@ impl Kind {
             Self::Revocation => "revocation",
             Self::Policy => "policy",
             Self::Secret => "secret",
+            Self::Claim => "claim",
         }
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Admission, Self::Refusal, Self::Revocation, Self::Policy, Self::Secret]
-            .into_iter()
-            .find(|k| k.as_str() == word)
+        Self::ALL.into_iter().find(|k| k.as_str() == word)
     }
 }
 
@@ -84,6 +89,13 @@ impl<'a> Entry<'a> {
         Some((words.next()?, words.next()?.parse().ok()?))
     }
 
+    /// Digest of a claim.
+    #[must_use]
+    pub fn claim(&self) -> Option<ContentDigest> {
+        (self.kind == Kind::Claim).then_some(())?;
+        ContentDigest::from_hex(core::str::from_utf8(self.rest).ok()?)
+    }
+
     /// Role of an admission, and digest of its record.
     #[must_use]
     pub fn admission(&self) -> Option<(&'a str, ContentDigest)> {
@@ -109,6 +121,10 @@ mod tests {
         assert_eq!(entry.policy(), None);
         let policy = Entry { kind: Kind::Policy, at, rest: b"3 abc" };
         assert_eq!((policy.policy(), policy.admission()), (Some(3), None));
+        let (name, rest) = (ContentDigest::of(b"y"), ContentDigest::of(b"y").to_string());
+        let claim = Entry { kind: Kind::Claim, at, rest: rest.as_bytes() };
+        assert_eq!((claim.claim(), policy.claim()), (Some(name), None));
+        assert_eq!(Entry::parse(&claim.encode()), Some(claim));
         for junk in [&b""[..], b"admission", b"admission 7", b"admission x web", b"gossip 7 x"] {
             assert_eq!(Entry::parse(junk), None);
         }

@@ -74,6 +74,12 @@ impl<'a> Search<'a> {
         Self { policy, claims, revocations, now, visits: Cell::new(0), known }
     }
 
+    /// True if anybody lets this key speak about anything now.
+    #[must_use]
+    pub fn is_heard(&self, key: IssuerKey) -> bool {
+        Topic::ALL.into_iter().any(|topic| !self.may(key, topic, Look::InForce).is_empty())
+    }
+
     fn domain(&self) -> DomainRoot {
         self.policy.policy().root
     }

@@ -197,7 +197,8 @@ impl Model<'_> {
         })
     }
 
-    fn contradicted(&self, machine: &MachineId) -> bool {
+    /// The countries that voices named last.
+    fn said(&self, machine: &MachineId) -> BTreeSet<Country> {
         let mays = self.mays(&|c| self.ever(c), true);
         let mut words = BTreeMap::<&str, Vec<(Time, Country)>>::new();
         for claim in self.claims.iter().filter(|c| self.ever(c)) {
@@ -217,11 +218,12 @@ impl Model<'_> {
             let last = said.iter().map(|(t, _)| *t).max();
             countries.extend(said.iter().filter(|(t, _)| Some(*t) == last).map(|(_, c)| *c));
         }
-        countries.len() > 1
+        countries
     }
 
     fn stands(&self, machine: &MachineId, wanted: &Endorsed) -> Option<Time> {
-        if self.contradicted(machine) {
+        let said = self.said(machine);
+        if said.len() > 1 {
             return None;
         }
         let mays = self.mays(&|c| self.in_force(c), false);
@@ -231,6 +233,7 @@ impl Model<'_> {
             let Says::Place(s) = &c.says else { continue };
             let oldest = s.observed.plus_secs(wanted.age_secs_max);
             let fits = s.machine == *machine
+                && said.contains(&s.country)
                 && wanted.countries.contains(&s.country)
                 && s.level >= wanted.level
                 && wanted.basis.contains(&s.basis)

@@ -8,6 +8,7 @@
 )]
 
 mod authority;
+mod claims;
 mod connect;
 mod first_hour;
 mod isolation;

@@ -1,5 +1,7 @@
 //! What the authority decides, without a socket or a clock: state and a request in, an answer out.
 
+pub mod claims;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -242,9 +244,16 @@ impl Core {
             let mut all = secrets.iter();
             all.find_map(|(n, l)| missing(&format!("role secret {n}"), self.secrets.number(n), *l))
         };
+        let claim = || {
+            let digest = self.missing_claim()?;
+            Some(format!(
+                "claim {digest}: the log names it and the state directory has it not; the directory was set back, restore it whole"
+            ))
+        };
         let found = missing("policy", self.policy_version(), policy)
             .or_else(|| missing("revocation", self.epoch(), revocation))
-            .or_else(secret);
+            .or_else(secret)
+            .or_else(claim);
         found.map_or(Ok(()), Err)
     }
 

@@ -33,6 +33,8 @@ pub struct Ledgered {
     revocations: u64,
     /// Numbers of role secrets that were entered.
     secrets: BTreeMap<String, u64>,
+    /// Claims that were entered.
+    claims: BTreeSet<ContentDigest>,
 }
 
 impl Ledgered {
@@ -46,16 +48,18 @@ impl Ledgered {
             .map_err(|source| LogError::Disk { path: records.clone(), source })?;
         let (mut newest, mut policies) = (Time::MIN, BTreeSet::new());
         let (mut revocations, mut secrets) = (0_u64, BTreeMap::new());
+        let mut claims = BTreeSet::new();
         let log = Log::open(dir, signer, |entry| {
             let Some(entry) = Entry::parse(entry) else { return };
             newest = newest.max(entry.at);
             policies.extend(entry.policy());
+            claims.extend(entry.claim());
             revocations = revocations.saturating_add(u64::from(entry.kind == Kind::Revocation));
             if let Some((name, number)) = entry.secret() {
                 secrets.insert(name.to_owned(), number);
             }
         })?;
-        Ok(Self { log, records, newest, audit, policies, revocations, secrets })
+        Ok(Self { log, records, newest, audit, policies, revocations, secrets, claims })
     }
 
     /// The newest entry's time.
@@ -163,6 +167,23 @@ impl Ledgered {
         self.enter(Kind::Secret, at, rest.as_bytes())?;
         self.secrets.insert(secret.name.clone(), secret.number);
         Ok(())
+    }
+
+    /// Enters a claim that is asked from now on, unless it was entered before.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn claim(&mut self, digest: &ContentDigest, at: Time) -> Result<(), LogError> {
+        if !self.claims.contains(digest) {
+            self.enter(Kind::Claim, at, digest.to_string().as_bytes())?;
+            self.claims.insert(*digest);
+        }
+        Ok(())
+    }
+
+    /// Every claim that was entered.
+    pub fn claims(&self) -> impl Iterator<Item = &ContentDigest> {
+        self.claims.iter()
     }
 
     /// The newest checkpoint.

@@ -82,6 +82,9 @@ pub enum AuthorityError {
     /// A role secret on the disk does not hold.
     #[error("authority: a stored {0}; restore the state directory whole")]
     Secret(String),
+    /// A claim on the disk is none.
+    #[error("authority: a stored {0}; restore the state directory whole")]
+    Claim(String),
     /// The log names more than there is.
     #[error("authority: {0}")]
     SetBack(String),
@@ -216,6 +219,9 @@ pub fn run(port: u16, limits: Limits, clock: fn() -> Time) -> Result<(), Authori
         core.restore_secret(&signed, clock())
             .map_err(|why| AuthorityError::Secret(why.join("; ")))?;
     }
+    for bytes in claims_kept(state)? {
+        core.restore_claim(&bytes, clock()).map_err(|why| AuthorityError::Claim(why.join("; ")))?;
+    }
     core.is_whole().map_err(AuthorityError::SetBack)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -245,21 +251,43 @@ pub(super) fn secret_file(name: &str) -> String {
 
 /// Role secrets acknowledged before: the newest of each name.
 fn secrets_kept(state: &Path) -> Result<Vec<Signed>, AuthorityError> {
+    let paths = files(state, "secret-")?;
+    paths.iter().map(|path| Ok(Signed::decode(&read(path)?)?)).collect()
+}
+
+/// Files of the state directory whose name begins so, in the order of their names.
+fn files(state: &Path, begin: &str) -> Result<Vec<PathBuf>, AuthorityError> {
     let file = |source| AuthorityError::File { path: state.to_owned(), source };
     let mut all = Vec::new();
     for entry in fs::read_dir(state).map_err(file)? {
         let name = entry.map_err(file)?.file_name().to_string_lossy().into_owned();
-        if name.starts_with("secret-") && name.ends_with(".cbor") {
-            all.push(Signed::decode(&read(&state.join(name))?)?);
+        if name.starts_with(begin) && name.ends_with(".cbor") {
+            all.push(state.join(name));
         }
     }
+    all.sort();
     Ok(all)
+}
+
+/// Where a claim is kept.
+pub(super) fn claim_file(digest: &ContentDigest) -> String {
+    format!("claim-{digest}.cbor")
+}
+
+/// Claims acknowledged before.
+fn claims_kept(state: &Path) -> Result<Vec<Vec<u8>>, AuthorityError> {
+    files(state, "claim-")?.iter().map(|path| read(path)).collect()
 }
 
 /// Keeps an object the owners signed; durable when it returns, and only then acknowledged.
 pub(super) fn keep(state: &Path, name: &str, signed: &Signed) -> Result<(), AuthorityError> {
+    keep_bytes(state, name, &signed.encode())
+}
+
+/// The same for bytes that say themselves who signed them.
+pub(super) fn keep_bytes(state: &Path, name: &str, bytes: &[u8]) -> Result<(), AuthorityError> {
     let path = state.join(name);
-    write(&path, &signed.encode())?;
+    write(&path, bytes)?;
     let synced = fs::File::open(&path)
         .and_then(|f| f.sync_all())
         .and_then(|()| fs::File::open(state)?.sync_all());

@@ -58,7 +58,7 @@ impl Search<'_> {
 
     /// R13.
     ///
-    /// 1. nobody who counts contradicts, 2. a word from each independent issuer, 3. enough of them.
+    /// 1. nobody who counts contradicts, 2. a word from each independent issuer for the one country, 3. enough of them.
     fn endorsed(
         &self,
         machine: &MachineId,
@@ -75,7 +75,9 @@ impl Search<'_> {
         let mut words = BTreeMap::<&str, Word>::new();
         for claim in self.claims.of_machine(machine).filter(|c| self.counts(c, Look::InForce)) {
             let Says::Place(standing) = &claim.claim().says else { continue };
-            if !self.fits(standing, wanted) {
+            // Of a voice that has said something else since, the word before does not count.
+            let still = countries.first() == Some(&standing.country);
+            if !still || !self.fits(standing, wanted) {
                 continue;
             }
             let seen = standing.observed.plus_secs(wanted.age_secs_max);

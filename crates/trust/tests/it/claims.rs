@@ -436,6 +436,15 @@ fn issuers_who_contradict_each_other_place_a_machine_nowhere_even_when_one_takes
     assert_eq!(refused(w.ask()).0, "program.in");
     w.say(11, Says::Place(standing("DE", 2, -3)));
     w.admits();
+    // Who has said something else since has not said it: one voice is not enough, and the word before is not its second.
+    let mut moved = placed();
+    moved.say(11, Says::Place(standing("DE", 2, -9)));
+    moved.say(11, Says::Place(standing("FR", 2, -5)));
+    moved.policy.issuers[0].may = vec![(Topic::Place, names(&["FR"]))];
+    moved.say(10, Says::Place(standing("FR", 2, -5)));
+    let proof = granted(moved.ask()).proof;
+    assert!(proof.0.iter().all(|s| !s.conclusion.0.contains(&"DE".to_owned())), "{proof:?}");
+    moved.admits();
     // Whoever may not speak about a country contradicts nobody.
     w.say(12, Says::Place(standing("FR", 3, -1)));
     w.say(30, Says::Place(standing("US", 3, -1)));
