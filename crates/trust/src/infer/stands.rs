@@ -128,7 +128,8 @@ impl Search<'_> {
                 continue;
             }
             for may in self.may(c.issuer, Topic::Place, Look::Ever).iter() {
-                if self.now > may.until || !may.scope.contains(s.country.as_str()) {
+                let about = holds("may_scope", may.scope.contains(s.country.as_str()));
+                if self.now > may.until || !about {
                     continue;
                 }
                 let entry =
