@@ -1,3 +1,5 @@
+//! Claims: every verb as it was signed, and everything else refused by its field.
+
 use super::*;
 use crate::names::RoleName;
 use evidence::controls::without;
