@@ -14,10 +14,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use evidence::controls::holds;
-use evidence::{DomainRoot, IssuerKey, Time};
+use evidence::{DomainRoot, IssuerKey, Measurement, Time};
 
 use crate::claim::{AuthenticClaim, Topic};
 use crate::claims::Claims;
+use crate::names::RoleName;
 use crate::policy::PolicyInForce;
 use crate::revocation::{Revocations, Revoked};
 
@@ -56,6 +57,8 @@ pub struct Search<'a> {
     now: Time,
     visits: Cell<usize>,
     known: RefCell<Known<'a>>,
+    /// What is trusted as what, as far as this search has found out.
+    found: RefCell<HashMap<(Measurement, RoleName, usize), Option<Held>>>,
 }
 
 /// Who may speak, as far as this search has found out.
@@ -70,8 +73,8 @@ impl<'a> Search<'a> {
         revocations: &'a Revocations,
         now: Time,
     ) -> Self {
-        let known = RefCell::default();
-        Self { policy, claims, revocations, now, visits: Cell::new(0), known }
+        let (known, found) = (RefCell::default(), RefCell::default());
+        Self { policy, claims, revocations, now, visits: Cell::new(0), known, found }
     }
 
     /// True if anybody lets this key speak about anything now.

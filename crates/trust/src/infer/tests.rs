@@ -84,7 +84,7 @@ fn circles_of_delegation_and_of_upgrades_end_and_grant_nothing_by_themselves() {
     assert!(found(&policy, &claims, measured(1)).is_some(), "now somebody is");
     let up =
         |from: u32, to: u32| Says::Upgrade { role: web(), from: measured(from), to: measured(to) };
-    for (from, to) in [(10, 11), (11, 12), (12, 10)] {
+    for (from, to) in [(10, 11), (11, 12), (12, 10), (10, 10), (11, 11), (12, 12), (12, 11)] {
         say(&mut claims, &policy, 0, up(from, to));
     }
     assert_eq!(found(&policy, &claims, measured(10)), None);

@@ -59,12 +59,24 @@ impl Search<'_> {
         })
     }
 
+    /// Within a number of upgrades; what was found once is not looked for again, so that circles cost nothing.
     fn trusted_within(
         &self,
         measurement: Measurement,
         program: &Program,
         upgrades: usize,
     ) -> Option<Held> {
+        let key = (measurement, program.role.clone(), upgrades);
+        let known = self.found.borrow().get(&key).cloned();
+        known.unwrap_or_else(|| {
+            let found = self.reason(measurement, program, upgrades);
+            self.found.borrow_mut().insert(key, found.clone());
+            found
+        })
+    }
+
+    /// The longest-lived reason there is.
+    fn reason(&self, measurement: Measurement, program: &Program, upgrades: usize) -> Option<Held> {
         let role = &program.role;
         let listed = self.policy.measured_as(&measurement).any(|p| p.role == *role);
         if holds("role_measurement", listed) {
