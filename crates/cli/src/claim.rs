@@ -38,7 +38,7 @@ pub struct ClaimArgs {
 #[derive(Subcommand)]
 enum Command {
     #[command(flatten)]
-    Say(say::Say),
+    Say(Box<say::Say>),
     /// Show claims, and whether their issuers signed them
     Show {
         /// Files

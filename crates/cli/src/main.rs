@@ -1,6 +1,7 @@
 //! The `casemate` command: one file per subcommand. Hidden subcommands are this program's own processes.
 
 mod add;
+mod ask;
 mod audit;
 mod claim;
 mod clock;

@@ -38,6 +38,8 @@ enum Policy {
         #[arg(long, value_enum, default_value = "table")]
         format: Format,
     },
+    /// Ask questions, answered for everything anybody could run or say, with a counterexample where there is one
+    Ask(crate::ask::AskArgs),
     /// Say what changes, and sign what the domain file says as the next version, with the development key
     Sign,
 }
@@ -47,8 +49,12 @@ pub fn run(args: &PolicyArgs) -> Result<ExitCode> {
     if let Policy::Show { profile: Some(name), format } = &args.command {
         return profile(name, *format);
     }
+    if let Policy::Ask(args) = &args.command {
+        return crate::ask::run(args);
+    }
     let domain = Domain::find()?;
     match &args.command {
+        Policy::Ask(_) => {}
         Policy::Check => {
             let policy = domain.file()?.compile(domain.genesis.root(), 1, None, |_| None);
             let policy = policy.map_err(|e| {

@@ -6,6 +6,7 @@
 //! This crate is pure: time is an argument, files are read by whoever calls it.
 #![forbid(unsafe_code)]
 
+pub mod ask;
 pub mod claim;
 pub mod claims;
 pub mod decide;

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod ask;
 mod authority;
 mod claims;
 mod connect;

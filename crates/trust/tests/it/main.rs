@@ -8,6 +8,7 @@
 )]
 #![allow(missing_docs, reason = "tests")]
 
+mod asked;
 mod claims;
 mod decisions;
 mod differences;

@@ -9,4 +9,5 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod agreement;
+mod questions;
 mod theorems;
