@@ -2,7 +2,7 @@
 
 use evidence::DomainRoot;
 use trust::DomainFile;
-use trust::domain::{DomainFileError, LEN_MAX};
+use trust::domain::{DomainFileError, LEN_MAX, MISTAKES_MAX, Mistake, Severity, Wrong};
 
 /// A domain on both kinds of hardware.
 fn good() -> String {
@@ -26,6 +26,8 @@ eu = {{ aws-vlek = "eu-central-1" }}
 [program.api]
 measurement = ["sha384:{image}"]
 on = ["software"]
+in = "anywhere"
+listen = [80]
 connect = ["api"]
 [program.web]
 measurement = ["sha384:{image}"]
@@ -45,6 +47,15 @@ fn refused(from: &str, to: &str) -> DomainFileError {
     let text = good().replacen(from, to, 1);
     assert_ne!(text, good(), "{from}");
     compile(&text).unwrap_err()
+}
+
+/// The one error that a change makes.
+fn one(from: &str, to: &str) -> Mistake {
+    let all = refused(from, to);
+    let mut errors = all.mistakes().iter().filter(|m| m.severity == Severity::Error);
+    let first = errors.next().unwrap().clone();
+    assert_eq!(errors.next(), None, "{from} -> {to}");
+    first
 }
 
 #[test]
@@ -80,10 +91,11 @@ fn each_value_that_makes_no_sense_is_refused_by_its_field() {
         ("[program.api]", "[program.\"a/b\"]", "program.a/b."),
         ("in = [\"eu\"]", "in = [\"moon\"]", "program.web.in"),
     ] {
-        let DomainFileError::Value { field, .. } = refused(from, to) else {
-            panic!("{from} -> {to}: {}", refused(from, to))
-        };
-        assert_eq!(field, name, "{from} -> {to}");
+        let all = refused(from, to);
+        let first = all.mistakes().iter().find(|m| m.severity == Severity::Error).unwrap();
+        assert_eq!(first.field, name, "{from} -> {to}: {first}");
+        let known = matches!(first.wrong, Wrong::Value { .. } | Wrong::Unknown { .. });
+        assert!(known, "{from} -> {to}: {first}");
     }
 }
 
@@ -92,22 +104,21 @@ fn each_demand_that_nothing_could_meet_is_refused_by_its_field() {
     let software = "[hardware.software]";
     for (from, to, name) in [
         ("\non = [\"software\"]", "\non = []", "program.api.on"),
-        ("connect = [\"api\"]", "in = [\"eu\"]", "program.api.in"),
+        ("in = \"anywhere\"", "in = [\"eu\"]", "program.api.in"),
         ("measurement = [", "measurement = [] # [", "program.api.measurement"),
     ] {
-        let DomainFileError::Impossible { field, .. } = refused(from, to) else {
-            panic!("{from} -> {to}: {}", refused(from, to))
-        };
-        assert_eq!(field, name, "{from} -> {to}");
+        let all = refused(from, to);
+        let found = all.mistakes().iter().find(|m| matches!(m.wrong, Wrong::Impossible { .. }));
+        assert_eq!(found.map(|m| m.field.as_str()), Some(name), "{from} -> {to}: {all}");
     }
     let begin = good().find(software).unwrap();
     let end = good().find("[hardware.snp]").unwrap();
     let mut without = good();
     without.replace_range(begin..end, "");
-    let DomainFileError::Impossible { field, .. } = compile(&without).unwrap_err() else {
-        panic!()
-    };
-    assert_eq!(field, "program.api.on", "a kind of hardware without its section");
+    let all = compile(&without).unwrap_err();
+    let [only] = all.mistakes() else { panic!("{all}") };
+    assert!(matches!(only.wrong, Wrong::Impossible { .. }), "{only}");
+    assert_eq!(only.field, "program.api.on", "a kind of hardware without its section");
 }
 
 #[test]
@@ -122,19 +133,142 @@ fn what_is_no_toml_unknown_twice_or_missing_is_refused_with_its_line() {
         ("[hardware.snp]", "[hardware.snq]", "did you mean `snp`?"),
         ("aws-vlek", "aws", "unknown field `aws`"),
     ] {
-        let DomainFileError::Toml(said) = refused(from, to) else {
-            panic!("{from} -> {to}: {}", refused(from, to))
-        };
+        let said = refused(from, to).to_string();
         assert!(said.contains(says), "{from} -> {to}: {said}");
     }
     let long = " ".repeat(LEN_MAX + 1);
-    assert_eq!(DomainFile::parse(&long), Err(DomainFileError::TooLong(LEN_MAX + 1)));
+    let refused = DomainFile::parse(&long).unwrap_err();
+    assert_eq!(refused.mistakes()[0].wrong, Wrong::TooLong(LEN_MAX + 1));
 }
 
 #[test]
 fn an_unknown_word_of_any_length_costs_no_more_than_reading_it() {
     let begin = std::time::Instant::now();
     let text = good().replacen("format = 1", &format!("{} = 1", "x".repeat(LEN_MAX / 2)), 1);
-    assert!(matches!(DomainFile::parse(&text), Err(DomainFileError::Toml(_))));
+    assert!(DomainFile::parse(&text).is_err());
     assert!(begin.elapsed().as_secs() < 5, "{:?}", begin.elapsed());
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_in_the_files_order_with_line_and_column() {
+    let text = good()
+        .replacen("machines = \"any-genuine\"", "machine = \"any-genuine\"", 1)
+        .replacen("connect = [\"api\"]", "connect = [\"ap1\"]", 1)
+        .replacen("in = [\"eu\"]", "in = [\"eus\"]", 1)
+        .replacen("listen = [80]", "listen = [\"80\"]", 1);
+    let all = DomainFile::parse(&text).unwrap_err();
+    let errors = all.mistakes().iter().filter(|m| m.severity == Severity::Error);
+    let told = errors.map(|m| (m.line, m.column, m.field.as_str())).collect::<Vec<_>>();
+    let expected = [
+        (11, 11, "hardware.snp"),
+        (14, 1, "hardware.snp"),
+        (21, 11, "program.api.listen"),
+        (22, 12, "program.api.connect"),
+        (26, 7, "program.web.in"),
+    ];
+    assert_eq!(told, expected, "{all}");
+    let said = all.to_string();
+    for near in ["did you mean `machines`?", "did you mean `api`?", "did you mean `eu`?"] {
+        assert!(said.contains(near), "{near}: {said}");
+    }
+}
+
+#[test]
+fn what_looks_like_another_name_is_refused_with_both_lines() {
+    let measured = format!("measurement = [\"sha384:{}\"]", "ee".repeat(48));
+    let program = |name: &str| {
+        format!(
+            "[program.\"{name}\"]\n{measured}\non = [\"software\"]\nin = \"anywhere\"\n[program.web]"
+        )
+    };
+    for (name, says) in [
+        ("ap1", "\"ap1\" looks like \"api\" of line"),
+        ("a-pi", "\"a-pi\" looks like \"api\" of line"),
+        ("аpi", "holds 'а' (U+0430), which looks like 'a'"),
+        ("Api", "expected a role"),
+    ] {
+        let said = one("[program.web]", &program(name)).to_string();
+        assert!(said.contains(says), "{name}: {said}");
+    }
+    let secrets = "secrets = [\"db-key\", \"db_key\"]\nlisten = [80]";
+    let said = one("listen = [80]", secrets).to_string();
+    assert!(said.contains("\"db_key\" looks like \"db-key\" of line 21"), "{said}");
+    let said = one("eu = {", "EU = { aws-vlek = \"eu-central-1\" }\neu = {").to_string();
+    assert!(said.contains("looks like"), "{said}");
+}
+
+#[test]
+fn what_is_left_unsaid_never_permits_more() {
+    for (from, to, says) in [
+        ("in = [\"eu\"]", "", "may run anywhere although [place] names places"),
+        ("in = [\"eu\"]", "in = []", "is an empty list, which would ask for no place at all"),
+        ("machines = \"any-genuine\"", "", "missing field `machines`; write"),
+        ("machines = [\"0a0b\"]", "machines = []", "can ever be admitted"),
+        ("in = [\"eu\"]", "in = \"nowhere\"", "expected a list of places, or \"anywhere\""),
+    ] {
+        let said = one(from, to).to_string();
+        assert!(said.contains(says), "{from} -> {to}: {said}");
+    }
+}
+
+#[test]
+fn demands_that_contradict_each_other_are_refused() {
+    let id = "0b".repeat(64);
+    for (from, to, says) in [
+        (
+            "machines = \"any-genuine\"",
+            &*format!("machines = [\"{id}\"]"),
+            "leave the machine's id out",
+        ),
+        ("machines = \"any-genuine\"", "machines = [\"0b\"]", "64 bytes"),
+        ("isolation = [\"software\"]", "isolation = [\"process\"]", "leaves out `software`"),
+        ("host = [\"mutable\"]", "host = [\"measured\"]", "leaves out `mutable`"),
+        ("on = [\"snp\"]", "on = [\"snp\", \"software\"]", "cannot prove"),
+        ("connect = [\"api\"]", "connect = [\"web\"]", "listens on no port"),
+        ("listen = [80]", "listen = [80, 80]", "stands twice"),
+        ("listen = [80]", "listen = [0]", "1 to 65535"),
+        ("need = 1", "need = 2", "more than half"),
+        ("need = 1", "need = 1, revoke = 2", "never harder than signing"),
+        ("need = 1", "need = 1, revoke = 0", "at least 1"),
+    ] {
+        let said = refused(from, to).to_string();
+        assert!(said.contains(says), "{from} -> {to}: {said}");
+    }
+}
+
+#[test]
+fn what_has_no_effect_yet_is_a_warning_and_no_error() {
+    let warnings = |text: &str| {
+        let file = DomainFile::parse(text).unwrap();
+        file.warnings().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    // api and web measure the same, on different hardware.
+    assert_eq!(warnings(&good()), Vec::<String>::new());
+    for (from, to, says) in [
+        ("connect = [\"api\"]", "", "nobody may connect to it"),
+        ("in = [\"eu\"]", "in = \"anywhere\"", "place.eu: no program runs there"),
+        (
+            "on = [\"snp\"]\nin = [\"eu\"]",
+            "on = [\"software\"]\nin = \"anywhere\"",
+            "hardware.snp: no program runs on it",
+        ),
+        (
+            "on = [\"snp\"]\nin = [\"eu\"]",
+            "on = [\"software\"]\nin = \"anywhere\"",
+            "is trusted as api too",
+        ),
+    ] {
+        let told = warnings(&good().replacen(from, to, 1));
+        assert!(told.iter().any(|w| w.contains(says)), "{says}: {told:?}");
+    }
+}
+
+#[test]
+fn a_file_of_nothing_but_mistakes_is_told_in_bounds() {
+    let text = (0..100_000).map(|i| format!("k{i} = 1\n")).collect::<String>();
+    let begin = std::time::Instant::now();
+    let all = DomainFile::parse(&text).unwrap_err();
+    assert_eq!(all.mistakes().len(), MISTAKES_MAX + 1);
+    assert!(all.mistakes().iter().any(|m| m.wrong == Wrong::More));
+    assert!(begin.elapsed().as_secs() < 10, "{:?}", begin.elapsed());
 }
