@@ -82,7 +82,7 @@ impl Domain {
         let mut nonce = [0; 32];
         platform::random(&mut nonce)?;
         let signers = trust::signing::Signers::new(1, &[key.public_openssh()?])?;
-        let genesis = Genesis { domain, signers, nonce };
+        let genesis = Genesis::new(domain, signers, nonce);
         fs::write(dir.join("genesis.cbor"), genesis.encode())?;
         let machine = Machine::create(&dir.join("machine"), now)?;
         let text = format!(

@@ -29,9 +29,21 @@ pub enum Namespace {
     Revocation,
     /// A role secret.
     Secret,
+    /// A change of signers.
+    Signers,
 }
 
 impl Namespace {
+    /// Every kind.
+    pub const ALL: [Self; 5] =
+        [Self::Policy, Self::Endorsement, Self::Revocation, Self::Secret, Self::Signers];
+
+    /// Reads the SSHSIG namespace.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|n| n.as_str() == text)
+    }
+
     /// The SSHSIG namespace.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -40,6 +52,7 @@ impl Namespace {
             Self::Endorsement => "casemate-endorsement@v1",
             Self::Revocation => "casemate-revocation@v1",
             Self::Secret => "casemate-secret@v1",
+            Self::Signers => "casemate-signers@v1",
         }
     }
 }
@@ -48,6 +61,7 @@ impl Namespace {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signers {
     need: usize,
+    revoke: usize,
     keys: Vec<String>,
 }
 
@@ -63,6 +77,19 @@ pub enum SigningError {
         /// n.
         keys: usize,
     },
+    /// Revoking is never harder than signing, and never nobody's.
+    #[error("sign.revoke is {revoke}, expected at least 1 and at most the {need} that sign")]
+    Revoke {
+        /// How many revoke.
+        revoke: usize,
+        /// k.
+        need: usize,
+    },
+    /// Signed by owners who no longer sign, after they were followed.
+    #[error(
+        "signed for {0} by owners who no longer sign for this domain; have those sign who do now"
+    )]
+    Retired(&'static str),
     /// One key twice.
     #[error("signer key {0} stands twice; signers are distinct keys of distinct holders")]
     Duplicate(String),
@@ -118,7 +145,35 @@ impl Signers {
         if need > n || need.saturating_mul(2) <= n || n > SIGNERS_MAX {
             return Err(SigningError::Need { need, keys: n });
         }
-        Ok(Self { need, keys })
+        Ok(Self { need, revoke: need, keys })
+    }
+
+    /// The same, of whom fewer are enough to revoke: in an emergency one takes away what only k can give.
+    ///
+    /// # Errors
+    /// [`SigningError::Revoke`].
+    pub fn with_revoke(mut self, revoke: usize) -> Result<Self, SigningError> {
+        if revoke == 0 || revoke > self.need {
+            return Err(SigningError::Revoke { revoke, need: self.need });
+        }
+        self.revoke = revoke;
+        Ok(self)
+    }
+
+    /// How many revoke.
+    #[must_use]
+    pub const fn revoke(&self) -> usize {
+        self.revoke
+    }
+
+    /// How many sign an object of that kind. A revocation only removes.
+    #[must_use]
+    pub fn needed(&self, namespace: Namespace) -> usize {
+        if holds("revoke_only", namespace == Namespace::Revocation) {
+            self.revoke
+        } else {
+            self.need
+        }
     }
 
     /// k.
@@ -179,27 +234,26 @@ impl Signed {
     /// # Errors
     /// [`SigningError::TooFew`].
     pub fn verify(&self, signers: &Signers, namespace: Namespace) -> Result<&[u8], SigningError> {
-        let mut good = self
-            .signatures
-            .iter()
-            .filter_map(|pem| signer(pem, namespace, &self.payload))
-            .filter(|key| signers.keys.contains(key))
-            .collect::<Vec<_>>();
-        good.sort();
-        good.dedup();
-        if !holds("signers", good.len() >= signers.need) {
-            return Err(SigningError::TooFew {
-                got: good.len(),
-                need: signers.need,
-                namespace: namespace.as_str(),
-            });
+        let (got, need) = (self.signed_by(signers, namespace).len(), signers.needed(namespace));
+        if !holds("signers", got >= need) {
+            return Err(SigningError::TooFew { got, need, namespace: namespace.as_str() });
         }
         Ok(&self.payload)
+    }
+
+    /// Who of `signers` signed it for `namespace`, each once.
+    #[must_use]
+    pub fn signed_by(&self, signers: &Signers, namespace: Namespace) -> Vec<String> {
+        let good = self.signatures.iter().filter_map(|pem| signer(pem, namespace, &self.payload));
+        let mut good = good.filter(|key| signers.keys.contains(key)).collect::<Vec<_>>();
+        good.sort();
+        good.dedup();
+        good
     }
 }
 
 /// The key that made a good signature over `payload` for `namespace`.
-fn signer(pem: &str, namespace: Namespace, payload: &[u8]) -> Option<String> {
+pub(crate) fn signer(pem: &str, namespace: Namespace, payload: &[u8]) -> Option<String> {
     let sig = SshSig::from_pem(pem).ok()?;
     if !holds("sshsig_namespace", sig.namespace() == namespace.as_str()) {
         return None;

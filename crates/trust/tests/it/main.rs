@@ -12,4 +12,6 @@ mod decisions;
 mod differences;
 mod domain_file;
 mod objects;
+mod pending;
 mod policies;
+mod succession;
