@@ -3,6 +3,7 @@
 //! What it does not state is refused, what it states and is not understood is refused with line, column and the nearest known word, and demands
 //! that nothing could meet are errors here and not surprises later. All mistakes are told at once.
 
+pub mod examples;
 mod mistake;
 mod near;
 mod reach;

@@ -22,6 +22,7 @@ pub mod revocation;
 pub mod role_secret;
 pub mod signing;
 pub mod succession;
+pub mod suppose;
 
 pub use decide::{Context, Decision, Grant, Refusal, decide};
 pub use domain::DomainFile;

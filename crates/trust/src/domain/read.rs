@@ -33,6 +33,11 @@ impl<'a, 't> Table<'a, 't> {
         Self { name: String::new(), at: 0..0, entries }
     }
 
+    /// An element of a list of tables.
+    pub(super) fn element(name: &str, item: Item<'a, 't>, found: &mut Found<'_>) -> Option<Self> {
+        as_table(name.to_owned(), item.span(), item, found)
+    }
+
     pub(super) fn field(&self, key: &str) -> String {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }

@@ -11,7 +11,9 @@
 mod decisions;
 mod differences;
 mod domain_file;
+mod examples;
 mod objects;
 mod pending;
 mod policies;
 mod succession;
+mod supposed;
