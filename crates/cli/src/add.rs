@@ -103,7 +103,8 @@ pub fn run(args: &AddArgs) -> Result<ExitCode> {
         &measurement,
         &[("clients", &args.clients), ("secrets", &args.secret)],
     )?;
-    let version = domain.sign()?;
+    // What does not make sense beside the rest is told now, whoever signs.
+    domain.file()?;
     println!("{} measures sha384:{measurement}", args.name);
     println!(
         "  {} files, {} arguments, {} environment variables",
@@ -111,6 +112,11 @@ pub fn run(args: &AddArgs) -> Result<ExitCode> {
         manifest.args.len(),
         manifest.env.len()
     );
+    if !domain.signs_alone() {
+        println!("It stands in casemate.toml; `casemate policy sign` proposes it to the owners.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let version = domain.sign()?;
     println!("policy version {version} is signed with the development key");
     if domain.put_in_force()? {
         println!("It is in force: the authority has it.");

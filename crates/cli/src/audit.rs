@@ -1,11 +1,12 @@
 //! `casemate audit verify|show`: the log and every decision in it, re-checked without network, authority or monitor.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
-use ledger::entry::Entry;
+use ledger::entry::{Entry, Kind};
 use ledger::note::Verifier;
 use serde_json::json;
 
@@ -49,6 +50,25 @@ pub fn entries(domain: &Domain, log: &Path) -> Result<Vec<Vec<u8>>> {
         trust::EndorsedAuthority::verify(&signed, &domain.genesis, crate::clock::now())?;
     let verifier = Verifier::parse(&authority.endorsement().log)?;
     ledger::disk::audit(log, &verifier).map_err(|e| Failure::Refused(e.to_string()).into())
+}
+
+/// Number of the newest revocation, and of each role secret, that the authority acknowledged.
+pub fn newest(domain: &Domain) -> Result<(u64, BTreeMap<String, u64>)> {
+    let log = log_dir(domain);
+    let (mut epoch, mut secrets) = (0_u64, BTreeMap::new());
+    if !log.exists() {
+        return Ok((epoch, secrets));
+    }
+    let entries = entries(domain, &log)?;
+    for entry in entries.iter().filter_map(|e| Entry::parse(e)) {
+        if entry.kind == Kind::Revocation {
+            epoch = epoch.saturating_add(1);
+        }
+        if let Some((name, number)) = entry.secret() {
+            secrets.insert(name.to_owned(), number);
+        }
+    }
+    Ok((epoch, secrets))
 }
 
 /// Runs it.

@@ -130,6 +130,23 @@ fn canonical(line: &str) -> Result<String, SigningError> {
     key.to_openssh().map_err(|_| bad())
 }
 
+/// A public key in the form signers are compared in: without comment.
+///
+/// # Errors
+/// [`SigningError::Key`].
+pub fn public_key(line: &str) -> Result<String, SigningError> {
+    canonical(line)
+}
+
+/// A key's fingerprint as `ssh-keygen -l` prints it.
+#[must_use]
+pub fn fingerprint(key: &str) -> String {
+    PublicKey::from_openssh(key).map_or_else(
+        |_| "no SSH public key".to_owned(),
+        |k| k.fingerprint(HashAlg::Sha256).to_string(),
+    )
+}
+
 impl Signers {
     /// k of n distinct keys, k more than half.
     ///

@@ -267,7 +267,8 @@ impl Core {
     /// # Errors
     /// [`Adoption::Policy`].
     pub fn next_policy(&self, signed: &Signed) -> Result<Option<PolicyInForce>, Adoption> {
-        if *signed == *self.policy.signed() {
+        // The same policy with other owners' signatures is the same policy.
+        if signed.payload == self.policy.signed().payload {
             return Ok(None);
         }
         let genesis = self.trust.authority().genesis();
