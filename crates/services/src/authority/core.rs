@@ -229,7 +229,16 @@ impl Core {
             let mut all = secrets.iter();
             all.find_map(|(n, l)| missing(&format!("role secret {n}"), self.secrets.number(n), *l))
         };
-        let found = missing("policy", self.policy_version(), policy)
+        let changes = self.trust.authority().genesis().changes().map(|c| c.number).max();
+        let other = || {
+            let (version, digest) = (self.policy_version(), self.policy.digest());
+            (!holds("policy_of_log", self.log.knows(&self.policy))).then(|| {
+                format!("policy: the log names another version {version} than {digest}, which the owners signed too; keep both, restore the one the log names, and ask the owners")
+            })
+        };
+        let found = missing("change of signers", changes.unwrap_or_default(), self.log.signers())
+            .or_else(|| missing("policy", self.policy_version(), policy))
+            .or_else(other)
             .or_else(|| missing("revocation", self.epoch(), revocation))
             .or_else(secret);
         found.map_or(Ok(()), Err)

@@ -211,6 +211,7 @@ pub fn run(port: u16, limits: Limits, clock: fn() -> Time) -> Result<(), Authori
     // 6
     let audit = trust.authority().endorsement().audit;
     let mut log = Ledgered::open(&state.join("log"), signer, audit)?;
+    log.follow(&genesis, clock())?;
     log.policy(&policy, clock())?;
     let mut core = Core::new(trust, keys, policy, log, limits);
     core.restore(revocations(state)?).map_err(|why| AuthorityError::Revocation(why.join("; ")))?;
