@@ -30,6 +30,9 @@ pub struct AddArgs {
     /// A role secret it is given (see `casemate secret`)
     #[arg(long, value_name = "NAME")]
     secret: Vec<String>,
+    /// A place it may run in, as [place] of the domain file names it, or `anywhere`; must be said where there are places
+    #[arg(long = "in", value_name = "PLACE")]
+    places: Vec<String>,
     /// A directory it needs besides what it is linked with, measured whole
     #[arg(long, value_name = "DIR")]
     with: Vec<String>,
@@ -64,6 +67,12 @@ pub fn run(args: &AddArgs) -> Result<ExitCode> {
     }
     if !args.clients.is_empty() && args.listen.is_empty() {
         bail!(Failure::Usage("--clients needs a port to connect to; say --listen PORT".to_owned()));
+    }
+    if args.places.is_empty() && domain.file()?.names_places() {
+        bail!(Failure::Usage(
+            "this domain names places; say --in PLACE for each it may run in, or --in anywhere"
+                .to_owned()
+        ));
     }
     let mut config = Config::new(args.command.clone());
     config.listen = args.listen.clone();
@@ -101,10 +110,8 @@ pub fn run(args: &AddArgs) -> Result<ExitCode> {
         &args.name,
         &config,
         &measurement,
-        &[("clients", &args.clients), ("secrets", &args.secret)],
+        &[("clients", &args.clients), ("secrets", &args.secret), ("in", &args.places)],
     )?;
-    // What does not make sense beside the rest is told now, whoever signs.
-    domain.file()?;
     println!("{} measures sha384:{measurement}", args.name);
     println!(
         "  {} files, {} arguments, {} environment variables",

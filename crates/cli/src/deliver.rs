@@ -39,7 +39,7 @@ pub fn submit(domain: &Domain, subject: &Subject, with: &With) -> Result<Option<
 /// Delivers; what was done. It waits on where it cannot be delivered now.
 pub fn deliver(domain: &Domain, subject: &Subject, signed: &Signed) -> Result<String> {
     let done = match subject {
-        Subject::Policy(_) => policy(domain, signed)?,
+        Subject::Policy(_) => policy(domain, subject, signed)?,
         Subject::Signers(_) => signers(domain, signed)?,
         Subject::Endorsement(_) => {
             if domain.monitor().is_ok() {
@@ -64,9 +64,16 @@ pub fn deliver(domain: &Domain, subject: &Subject, signed: &Signed) -> Result<St
     Ok(done)
 }
 
-fn policy(domain: &Domain, signed: &Signed) -> Result<String> {
+fn policy(domain: &Domain, subject: &Subject, signed: &Signed) -> Result<String> {
     let version = domain.keep_policy(signed)?;
-    Ok(if domain.put_in_force()? {
+    // It is signed, whatever the authority says to it.
+    sign::forget(domain, subject);
+    let in_force = domain.put_in_force().map_err(|e| {
+        Failure::Refused(format!(
+            "policy version {version} is signed and kept, and the authority did not take it: {e}; after a change of signers, `casemate stop` and `casemate up` tell it who signs now"
+        ))
+    })?;
+    Ok(if in_force {
         format!("policy version {version} is signed and is in force: the authority has it")
     } else {
         format!("policy version {version} is signed and comes into force when the authority starts")

@@ -344,9 +344,6 @@ impl Domain {
         measurement: &Measurement,
         lists: &[(&str, &[String])],
     ) -> Result<()> {
-        let dir = self.dir.join("programs").join(name);
-        fs::create_dir_all(&dir)?;
-        replace(&dir.join("config.json"), config.to_json()?.as_bytes())?;
         let mut connect =
             config.connect.iter().map(|p| format!("{:?}", p.role)).collect::<Vec<_>>();
         connect.dedup();
@@ -361,11 +358,21 @@ impl Domain {
             section.push_str(&format!("connect = [{}]\n", connect.join(", ")));
         }
         for (key, words) in lists.iter().filter(|(_, words)| !words.is_empty()) {
-            let words = words.iter().map(|w| format!("{w:?}")).collect::<Vec<_>>();
-            section.push_str(&format!("{key} = [{}]\n", words.join(", ")));
+            let all = words.iter().map(|w| format!("{w:?}")).collect::<Vec<_>>();
+            let anywhere = *key == "in" && **words == ["anywhere".to_owned()];
+            let all = if anywhere { all.concat() } else { format!("[{}]", all.join(", ")) };
+            section.push_str(&format!("{key} = {all}\n"));
         }
         let kept = without_section(&self.text()?, &format!("[program.{name}]"));
-        replace(&self.dir.join(FILE), format!("{}\n\n{section}", kept.trim_end()).as_bytes())
+        let text = format!("{}\n\n{section}", kept.trim_end());
+        // What does not make sense beside the rest is not written down.
+        if let Err(e) = DomainFile::parse(&text) {
+            bail!(Failure::Usage(format!("{name} is not added: {}", self.mistakes(&e))));
+        }
+        let dir = self.dir.join("programs").join(name);
+        fs::create_dir_all(&dir)?;
+        replace(&dir.join("config.json"), config.to_json()?.as_bytes())?;
+        replace(&self.dir.join(FILE), text.as_bytes())
     }
 
     /// Takes the running executable as the monitor that the development policy trusts.

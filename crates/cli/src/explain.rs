@@ -36,26 +36,22 @@ pub struct ExplainArgs {
 
 /// What the log says of a program last.
 enum Last {
-    Admitted(ContentDigest),
+    Admitted,
     Refused(Time, Vec<String>),
 }
 
 /// The newest record of a role's admission.
 pub fn newest(domain: &Domain, role: &str) -> Result<DecisionRecord> {
     let log = audit::log_dir(domain);
-    match last(domain, role)? {
-        Some(Last::Admitted(digest)) => {
-            read(&domain.audit_secret()?.ok_or_else(withheld)?, &log, &digest)
-        }
-        Some(Last::Refused(at, reasons)) => {
-            Err(Failure::Refused(format!("{role} was refused at {at}: {}", reasons.join("; ")))
-                .into())
-        }
-        None => {
-            Err(Failure::Refused(format!("{role} was never admitted; `casemate ps` shows why"))
-                .into())
-        }
-    }
+    let entries = audit::entries(domain, &log)?;
+    let digest = entries.iter().rev().find_map(|e| {
+        let (name, digest) = Entry::parse(e)?.admission()?;
+        (name == role).then_some(digest)
+    });
+    let digest = digest.ok_or_else(|| {
+        Failure::Refused(format!("{role} was never admitted; `casemate ps` shows why"))
+    })?;
+    read(&domain.audit_secret()?.ok_or_else(withheld)?, &log, &digest)
 }
 
 /// The newest decision on a role: by name where it was admitted, by what the policies trust for it where it was not.
@@ -65,10 +61,8 @@ fn last(domain: &Domain, role: &str) -> Result<Option<Last>> {
     let measured = measurements(domain, role)?;
     let key = domain.audit_secret()?;
     for entry in entries.iter().rev().filter_map(|e| Entry::parse(e)) {
-        if let Some((name, digest)) = entry.admission()
-            && name == role
-        {
-            return Ok(Some(Last::Admitted(digest)));
+        if entry.admission().is_some_and(|(name, _)| name == role) {
+            return Ok(Some(Last::Admitted));
         }
         // Whose refusal it was stands in the record, which only the owners read.
         let (Kind::Refusal, Some(key)) = (entry.kind, &key) else { continue };

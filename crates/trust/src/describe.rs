@@ -77,7 +77,7 @@ pub fn endorsement(endorsement: &AuthorityEndorsement) -> Vec<String> {
         format!("  from {} to {}", window.not_before, window.not_after),
         format!("  its program measures sha384:{measurement}"),
         format!("  its CA key is sha256:{ca}"),
-        format!("  its log's key is {log}"),
+        format!("  its log's key is {}", log.escape_default()),
         format!("  it encrypts its records to {audit}"),
         format!("  role secrets are encrypted to {secrets}"),
     ]

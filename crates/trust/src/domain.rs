@@ -34,6 +34,7 @@ pub struct DomainFile {
     sign: Sign,
     hardware: Vec<Section>,
     programs: Vec<Program>,
+    names_places: bool,
     warnings: Vec<Mistake>,
 }
 
@@ -97,10 +98,7 @@ impl DomainFile {
         }
         // 1
         let (tree, wrong) = DeTable::parse_recoverable(text);
-        for e in &wrong {
-            let message = e.message().lines().collect::<Vec<_>>().join(", ");
-            found.error(&e.span().unwrap_or(0..0), "", Wrong::Syntax(message));
-        }
+        wrong.iter().for_each(|e| found.syntax(e));
         if !wrong.is_empty() {
             // What was guessed behind a broken line is nobody's word.
             return Err(found.refuse());
@@ -120,6 +118,7 @@ impl DomainFile {
         Ok(Self {
             domain,
             sign,
+            names_places: !draft.places.is_empty(),
             hardware: draft.hardware.into_iter().map(|(_, s)| s).collect(),
             programs: draft.programs.into_iter().map(|(_, p)| p).collect(),
             warnings,
@@ -161,6 +160,12 @@ impl DomainFile {
     #[must_use]
     pub const fn sign(&self) -> &Sign {
         &self.sign
+    }
+
+    /// True if [place] names places, so that each program says where it runs.
+    #[must_use]
+    pub const fn names_places(&self) -> bool {
+        self.names_places
     }
 
     /// What has no effect yet.

@@ -11,8 +11,9 @@ use crate::describe;
 use crate::diff::diff;
 use crate::endorsement::AuthorityEndorsement;
 use crate::genesis::Genesis;
-use crate::policy::{Policy, PolicyInForce};
-use crate::revocation::Revocation;
+use crate::permission::is_name;
+use crate::policy::{Policy, PolicyInForce, Program};
+use crate::revocation::{Revocation, Revoked};
 use crate::role_secret::RoleSecret;
 use crate::signing::{Namespace, SIGNED_MAX, SIGNERS_MAX, Signed, Signers, signer};
 use crate::succession::{SignerChange, SuccessionError};
@@ -54,6 +55,11 @@ pub enum PendingError {
         /// Its own.
         got: DomainRoot,
     },
+    /// A name that would be shown as something it is not.
+    #[error(
+        "pending object: {0:?} is no plain name (letters, digits, . - _), as this version writes them; it could be shown as something else"
+    )]
+    Name(String),
     /// Bytes that say more than is read in them.
     #[error(
         "pending object: its bytes are not those its content is written as; have it made anew by this version"
@@ -123,11 +129,29 @@ impl Subject {
             Namespace::Secret => Self::Secret(Box::new(RoleSecret::decode(payload)?)),
             Namespace::Signers => Self::Signers(Box::new(SignerChange::decode(payload)?)),
         };
+        // ATTACK: a place called "eu, us", or one with a line end and a line of its own, is shown as what it is not.
+        if let Some(name) = subject.names().find(|n| !holds("pending_name", is_name(n))) {
+            return Err(PendingError::Name(name.to_owned()));
+        }
         // ATTACK: bytes that decode to what is shown and mean something else to another reader.
         if !holds("pending_spelling", subject.encode() == payload) {
             return Err(PendingError::Spelling);
         }
         Ok(subject)
+    }
+
+    /// Every name in it that is read as text of its own.
+    fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        match self {
+            Self::Policy(p) => {
+                let profiles = p.hardware.iter().map(|h| h.profile.as_str());
+                let texts = p.programs.iter().flat_map(|p| p.places.iter().chain(&p.secrets));
+                Box::new(profiles.filter(|p| !p.is_empty()).chain(texts.map(String::as_str)))
+            }
+            Self::Signers(c) => Box::new(c.secrets.keys().map(String::as_str)),
+            Self::Secret(s) => Box::new(core::iter::once(s.name.as_str())),
+            Self::Endorsement(_) | Self::Revocation(_) => Box::new(core::iter::empty()),
+        }
     }
 
     /// The bytes to be signed.
@@ -197,10 +221,31 @@ impl Subject {
             Self::Policy(p) => policy_words(p, in_force)?,
             Self::Signers(c) => describe::signers(c, genesis.signers_now(), names),
             Self::Endorsement(e) => describe::endorsement(e),
-            Self::Revocation(r) => describe::revocation(r),
-            Self::Secret(s) => describe::secret(s),
+            Self::Revocation(r) => known_as(
+                describe::revocation(r),
+                in_force,
+                |p| matches!(&r.revoked, Revoked::Measurement(m) if p.measurements.contains(m)),
+            ),
+            Self::Secret(s) => {
+                known_as(describe::secret(s), in_force, |p| p.secrets.contains(&s.name))
+            }
         })
     }
+}
+
+/// Which roles it touches, by the policy that the signer holds.
+fn known_as(
+    mut words: Vec<String>,
+    in_force: Option<&PolicyInForce>,
+    touches: impl Fn(&Program) -> bool,
+) -> Vec<String> {
+    if let Some(policy) = in_force.map(PolicyInForce::policy) {
+        let roles = policy.programs.iter().filter(|p| touches(p)).map(|p| p.role.to_string());
+        let roles = roles.collect::<Vec<_>>().join(", ");
+        let roles = if roles.is_empty() { "none".to_owned() } else { roles };
+        words.push(format!("  roles it concerns under policy version {}: {roles}", policy.version));
+    }
+    words
 }
 
 fn policy_words(

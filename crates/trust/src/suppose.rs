@@ -10,6 +10,7 @@ use evidence::{Isolation, Kind, MachineId, Measurement};
 use crate::names::RoleName;
 use crate::permission::{Action, Permissions};
 use crate::policy::{Hardware, Outsider, Policy, Program};
+use crate::revocation::{Revocations, Revoked};
 
 /// A program, supposed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,9 +94,14 @@ fn words<T>(items: &[T], say: impl Fn(&T) -> String) -> String {
 
 /// What would be decided about `supposed`.
 ///
-/// 1. the hardware, 2. the programs that measure so, 3. where they may run, 4. the role asked for, 5. what it may do.
+/// 1. the hardware, and what is revoked, 2. the programs that measure so, 3. where they may run, 4. the role asked for, 5. what it may do.
 #[must_use]
-pub fn suppose(policy: &Policy, permissions: &Permissions, supposed: &Supposed) -> Outcome {
+pub fn suppose(
+    policy: &Policy,
+    permissions: &Permissions,
+    revocations: &Revocations,
+    supposed: &Supposed,
+) -> Outcome {
     // 1
     let Some(stated) = policy.hardware.iter().find(|h| h.kind == supposed.kind) else {
         let kind = supposed.kind;
@@ -109,7 +115,8 @@ pub fn suppose(policy: &Policy, permissions: &Permissions, supposed: &Supposed) 
         let one = missing("hardware kind", taken, kind.to_string(), change);
         return Outcome::Refused { nearest: None, missing: vec![one] };
     };
-    let lacks = hardware(stated, supposed);
+    let mut lacks = revoked(revocations, supposed);
+    lacks.extend(hardware(stated, supposed));
     // 2
     let known = policy
         .programs
@@ -178,6 +185,18 @@ fn untrusted(policy: &Policy, supposed: &Supposed, lacks: Vec<Missing>) -> Outco
     let one = missing("program", expected, got, change);
     let missing = lacks.into_iter().chain([one]).collect();
     Outcome::Refused { nearest: nearest.map(|p| p.role.clone()), missing }
+}
+
+fn revoked(revocations: &Revocations, supposed: &Supposed) -> Vec<Missing> {
+    let measured = supposed.measurement;
+    let program = (Revoked::Measurement(measured), format!("program sha384:{measured}, revoked"));
+    let machine = supposed.machine.as_ref();
+    let machine = machine.map(|m| (Revoked::Machine(m.clone()), format!("machine {m}, revoked")));
+    let all = core::iter::once(program).chain(machine);
+    let gone = all.filter(|(what, _)| revocations.contains(what));
+    let change = "add the repaired program with `casemate add`; what is revoked never comes back";
+    gone.map(|(_, got)| missing("revocation", "nothing revoked".to_owned(), got, change.to_owned()))
+        .collect()
 }
 
 fn hardware(stated: &Hardware, supposed: &Supposed) -> Vec<Missing> {

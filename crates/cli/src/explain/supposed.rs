@@ -12,6 +12,7 @@ use trust::Policy;
 use trust::permission::Permissions;
 use trust::suppose::{Outcome, Supposed, suppose};
 
+use crate::audit;
 use crate::domain::Domain;
 use crate::output::{Failure, Format, json};
 
@@ -191,7 +192,7 @@ pub fn run(domain: &Domain, name: Option<&str>, facts: &Facts, format: Format) -
     };
     let permissions = Permissions::compile(&policy).map_err(|e| Failure::Usage(e.to_string()))?;
     let supposed = supposed(domain, &policy, name, facts)?;
-    let outcome = suppose(&policy, &permissions, &supposed);
+    let outcome = suppose(&policy, &permissions, &audit::revocations(domain)?, &supposed);
     if format == Format::Json {
         json(&as_json(&outcome, &under));
     } else {
@@ -216,7 +217,7 @@ pub fn now(domain: &Domain, name: &str) -> Result<()> {
         isolation: None,
         host: None,
     };
-    tell(&suppose(policy, force.permissions(), &supposed));
+    tell(&suppose(policy, force.permissions(), &audit::revocations(domain)?, &supposed));
     Ok(())
 }
 

@@ -32,7 +32,7 @@ pub fn run(
         );
         return end(deliver::submit(domain, &Subject::Signers(Box::new(change)), with)?);
     }
-    domain.file()?.warnings().iter().for_each(|w| println!("{}", told(FILE, w)));
+    domain.file()?.warnings().iter().for_each(|w| eprintln!("{}", told(FILE, w)));
     let changes = show::differences(domain)?;
     let Some(next) = domain.next_policy()? else {
         show::print(&changes, "the domain file says what the policy in force says", Format::Table);

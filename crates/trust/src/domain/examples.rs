@@ -10,6 +10,7 @@ use super::mistake::{DomainFileError, Found, Wrong};
 use super::read::{At, Item, Table, list, one_of, text, word};
 use crate::permission::Permissions;
 use crate::policy::{Outsider, Policy};
+use crate::revocation::Revocations;
 use crate::suppose::{Outcome, Supposed, suppose};
 
 /// Examples in one file.
@@ -126,10 +127,7 @@ pub fn parse(text: &str) -> Result<Vec<Example>, DomainFileError> {
         return Err(found.refuse());
     }
     let (tree, wrong) = DeTable::parse_recoverable(text);
-    for e in &wrong {
-        let message = e.message().lines().collect::<Vec<_>>().join(", ");
-        found.error(&e.span().unwrap_or(0..0), "", Wrong::Syntax(message));
-    }
+    wrong.iter().for_each(|e| found.syntax(e));
     if !wrong.is_empty() {
         return Err(found.refuse());
     }
@@ -262,7 +260,7 @@ fn expect(table: &Table<'_, '_>, found: &mut Found<'_>) -> Option<Expect> {
 }
 
 impl Example {
-    /// Tries it.
+    /// Tries it, as if nothing were revoked.
     #[must_use]
     pub fn run(&self, policy: &Policy, permissions: &Permissions) -> Tried {
         let measurement = match &self.who {
@@ -290,7 +288,7 @@ impl Example {
             isolation: self.isolation,
             host: self.host,
         };
-        self.judge(&suppose(policy, permissions, &supposed))
+        self.judge(&suppose(policy, permissions, &Revocations::default(), &supposed))
     }
 
     fn judge(&self, outcome: &Outcome) -> Tried {

@@ -9,6 +9,7 @@ use core::ops::Range;
 use thiserror::Error;
 
 use super::LEN_MAX;
+use super::near::disguised;
 
 /// Most mistakes told at once.
 pub const MISTAKES_MAX: usize = 100;
@@ -237,6 +238,21 @@ impl<'t> Found<'t> {
 
     pub(super) fn warning(&mut self, at: &Range<usize>, field: &str, wrong: Wrong) {
         self.put(Severity::Warning, at, field, wrong);
+    }
+
+    /// What is no TOML; a letter in disguise is called that, because nobody sees it.
+    pub(super) fn syntax(&mut self, e: &toml::de::Error) {
+        let at = e.span().unwrap_or(0..0);
+        let mut message = e.message().lines().collect::<Vec<_>>().join(", ");
+        let line = self.text.get(at.start..).and_then(|t| t.lines().next()).unwrap_or_default();
+        if let Some((odd, looks)) = disguised(line) {
+            let code = u32::from(odd);
+            message.push_str(&format!(
+                "; {odd:?} (U+{code:04X}) is no plain letter{}",
+                resembles(looks)
+            ));
+        }
+        self.error(&at, "", Wrong::Syntax(message));
     }
 
     fn put(&mut self, severity: Severity, at: &Range<usize>, field: &str, wrong: Wrong) {

@@ -123,6 +123,25 @@ fn what_is_shown_is_what_is_signed_to_the_last_byte() {
 }
 
 #[test]
+fn no_name_is_shown_as_what_it_is_not() {
+    let lines = "eu\n  + program thief: secrets: none";
+    for name in [lines, "eu, us", "\u{1b}[2Keu", "еu", "", "eu "] {
+        let place = policy(|p| p.programs[0].places = vec![name.into()]);
+        let secret = policy(|p| p.programs[0].secrets = vec![name.into()]);
+        let profile = policy(|p| p.hardware[0].profile = name.into());
+        for (i, policy) in [place, secret, profile].into_iter().enumerate() {
+            let attack = || Subject::read(Namespace::Policy, &policy.encode()).map(drop);
+            // The software platform has no profile.
+            if (i, name) == (2, "") {
+                continue;
+            }
+            assert_eq!(attack(), Err(PendingError::Name(name.into())));
+            assert!(without("pending_name", attack).is_ok());
+        }
+    }
+}
+
+#[test]
 fn a_signer_is_shown_the_difference_to_what_is_in_force_and_all_of_what_is_new() {
     let names = |k: &str| k.to_owned();
     let (mut first, subject) = waiting();

@@ -54,10 +54,15 @@ fn what_is_supposed_is_decided_as_what_is_proved() {
     let admitted = Cell::new(0_u32);
     let config = ProptestConfig { cases: 400, ..ProptestConfig::default() };
     let ask = prop::sample::select(vec![None, Some("web"), Some("api"), Some("db")]);
+    let mut all = Revocations::default();
+    let revoked = trust::Revoked::Measurement(measured(0x22));
+    let revocation = trust::Revocation { domain: owners::genesis().root(), epoch: 1, revoked };
+    let signed = owners::sign(trust::signing::Namespace::Revocation, revocation.encode());
+    all.add(signed, &owners::genesis()).unwrap();
     proptest!(config, |(policy in policies(), program in prop::sample::select(vec![0x11_u8, 0x22, 0x33, 0x44]), ask in ask)| {
         let policy = in_force(&policy, None).unwrap();
         let (hardware, facts) = machine().facts(silicon::software::program(program), NOW);
-        let revocations = &Revocations::default();
+        let revocations = &all;
         let context = Context { now: NOW, leaf: SpkiDigest::new([1; 32]), narrow: ask, revocations };
         let proved = decide(&[&policy], &facts, &hardware, &context);
         let state = &facts.facts().statement.program;
@@ -71,7 +76,7 @@ fn what_is_supposed_is_decided_as_what_is_proved() {
             isolation: Some(state.isolation),
             host: Some(state.host),
         };
-        match (proved, suppose(policy.policy(), policy.permissions(), &supposed)) {
+        match (proved, suppose(policy.policy(), policy.permissions(), revocations, &supposed)) {
             (Decision::Granted(grant), Outcome::Admitted(a)) => {
                 admitted.set(admitted.get() + 1);
                 prop_assert_eq!((grant.role, grant.connect, grant.listen), (a.role, a.connect, a.listen));
@@ -85,7 +90,7 @@ fn what_is_supposed_is_decided_as_what_is_proved() {
                     list.sort_unstable();
                     list.dedup();
                 }
-                prop_assert_eq!(rules, proved);
+                prop_assert_eq!(rules, proved, "{:?}", missing);
             }
             (proved, supposed) => prop_assert!(false, "{proved:?} against {supposed:?}"),
         }
@@ -111,10 +116,11 @@ fn the_nearest_role_and_the_change_are_named() {
         isolation: None,
         host: None,
     };
-    let refused = |supposed: &Supposed| match suppose(&p, &permissions, supposed) {
-        Outcome::Refused { nearest, missing } => (nearest.map(|r| r.to_string()), missing),
-        Outcome::Admitted(a) => panic!("{a:?}"),
-    };
+    let refused =
+        |supposed: &Supposed| match suppose(&p, &permissions, &Revocations::default(), supposed) {
+            Outcome::Refused { nearest, missing } => (nearest.map(|r| r.to_string()), missing),
+            Outcome::Admitted(a) => panic!("{a:?}"),
+        };
     let (nearest, missing) = refused(&supposed);
     assert_eq!((nearest.as_deref(), missing.len()), (Some("api"), 1), "it lacks less than web");
     assert_eq!(missing[0].rule, "program.on");
