@@ -1,7 +1,9 @@
 //! Owners' signatures: SSHSIG (PROTOCOL.sshsig of OpenSSH) over our objects, k of n distinct keys.
 //!
 //! A namespace per kind of object keeps a signature made for one from passing for another. Ed25519 and ECDSA P-256
-//! keys are verified here with the project's own crypto library; `ssh-keygen -Y sign` makes the same signatures.
+//! keys, in files or in FIDO tokens, are verified here with the project's own crypto library; `ssh-keygen -Y sign` makes the same signatures.
+
+mod token;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use ciborium::Value;
@@ -95,7 +97,7 @@ pub enum SigningError {
     Duplicate(String),
     /// No SSH public key, or of a kind not verified here.
     #[error(
-        "signer key {0:?} is no ssh-ed25519 or ecdsa-sha2-nistp256 public key; make one with ssh-keygen -t ed25519"
+        "signer key {0:?} is no Ed25519 or ECDSA P-256 public key, in a file or a FIDO token; make one with ssh-keygen -t ed25519"
     )]
     Key(String),
     /// The object is malformed.
@@ -121,8 +123,10 @@ pub enum SigningError {
 fn canonical(line: &str) -> Result<String, SigningError> {
     let bad = || SigningError::Key(line.chars().take(60).collect());
     let mut key = PublicKey::from_openssh(line.trim()).map_err(|_| bad())?;
-    let known = matches!(key.key_data(), KeyData::Ed25519(_))
-        || matches!(key.key_data(), KeyData::Ecdsa(k) if k.curve() == ssh_key::EcdsaCurve::NistP256);
+    let known = matches!(
+        key.key_data(),
+        KeyData::Ed25519(_) | KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_)
+    ) || matches!(key.key_data(), KeyData::Ecdsa(k) if k.curve() == ssh_key::EcdsaCurve::NistP256);
     if !known {
         return Err(bad());
     }
@@ -278,22 +282,27 @@ pub(crate) fn signer(pem: &str, namespace: Namespace, payload: &[u8]) -> Option<
     let signed = SshSig::signed_data(sig.namespace(), sig.hash_alg(), payload).ok()?;
     let signature = sig.signature_bytes();
     let good = match sig.public_key() {
-        KeyData::Ed25519(key) => {
-            UnparsedPublicKey::new(&ED25519, key.0).verify(&signed, signature).is_ok()
-        }
+        KeyData::Ed25519(key) => ed25519(&key.0, &signed, signature),
         KeyData::Ecdsa(key) if key.curve() == ssh_key::EcdsaCurve::NistP256 => {
-            fixed_p256(signature).is_some_and(|fixed| {
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.as_sec1_bytes())
-                    .verify(&signed, &fixed)
-                    .is_ok()
-            })
+            p256(key.as_sec1_bytes(), &signed, signature)
         }
+        KeyData::SkEd25519(key) => token::ed25519(key, &signed, signature),
+        KeyData::SkEcdsaSha2NistP256(key) => token::p256(key, &signed, signature),
         _ => false,
     };
     if !holds("sshsig_signature", good) {
         return None;
     }
     PublicKey::new(sig.public_key().clone(), "").to_openssh().ok()
+}
+
+fn ed25519(key: &[u8], signed: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ED25519, key).verify(signed, signature).is_ok()
+}
+
+fn p256(point: &[u8], signed: &[u8], signature: &[u8]) -> bool {
+    let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
+    fixed_p256(signature).is_some_and(|fixed| key.verify(signed, &fixed).is_ok())
 }
 
 /// SSH writes an ECDSA signature as two mpints; the library wants two fields of 32 bytes.
