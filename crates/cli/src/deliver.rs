@@ -13,8 +13,7 @@ use crate::sign::{self, Stand, With};
 use crate::{secret, up};
 
 /// Shows an object, signs it with what is at hand, and says how it stands; whoever else must sign finds it waiting.
-pub fn signed(domain: &Domain, subject: &Subject, with: &With) -> Result<Stand> {
-    let new = Pending::new(subject);
+pub fn signed(domain: &Domain, new: Pending, subject: &Subject, with: &With) -> Result<Stand> {
     if domain.signs_alone() {
         return sign::sign(domain, new, subject, with);
     }
@@ -25,7 +24,7 @@ pub fn signed(domain: &Domain, subject: &Subject, with: &With) -> Result<Stand> 
 
 /// The same, and delivers it if that was the last signature; what was done. Without, it waits, and who is missing was told.
 pub fn submit(domain: &Domain, subject: &Subject, with: &With) -> Result<Option<String>> {
-    match signed(domain, subject, with)? {
+    match signed(domain, Pending::new(subject), subject, with)? {
         Stand::Complete(signed) => deliver(domain, subject, &signed).map(Some),
         Stand::Waits(_) => {
             let (pending, subject) = sign::find(domain, &subject.name())?;

@@ -46,12 +46,12 @@ fn path(domain: &Domain, name: &str, ending: &str) -> PathBuf {
     domain.dir.join("pending").join(format!("{name}.{ending}"))
 }
 
-/// Everything that waits here, by name.
-pub fn all(domain: &Domain) -> Result<Vec<(Pending, Subject)>> {
-    let mut found = Vec::new();
-    let dir = domain.dir.join("pending");
+/// Everything that waits here, by name; and what is no pending object of this domain, or is signed by who no longer signs.
+#[expect(clippy::type_complexity, reason = "two lists of pairs")]
+pub fn listed(domain: &Domain) -> Result<(Vec<(Pending, Subject)>, Vec<(String, String)>)> {
+    let (mut found, mut unread) = (Vec::new(), Vec::new());
     let mut files = Vec::new();
-    for entry in fs::read_dir(dir).into_iter().flatten() {
+    for entry in fs::read_dir(domain.dir.join("pending")).into_iter().flatten() {
         let path = entry?.path();
         if path.extension().is_some_and(|e| e == "pending") {
             files.push(path);
@@ -59,9 +59,20 @@ pub fn all(domain: &Domain) -> Result<Vec<(Pending, Subject)>> {
     }
     files.sort();
     for file in files {
-        found.push(read(domain, &file)?);
+        match read(domain, &file) {
+            Ok(one) => found.push(one),
+            Err(e) => {
+                let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                unread.push((name, format!("{e:#}")));
+            }
+        }
     }
-    Ok(found)
+    Ok((found, unread))
+}
+
+/// Everything that waits here and can be signed.
+pub fn all(domain: &Domain) -> Result<Vec<(Pending, Subject)>> {
+    listed(domain).map(|(found, _)| found)
 }
 
 /// Reads a pending object, of this domain or not at all.
@@ -98,7 +109,11 @@ pub fn show(domain: &Domain, pending: &Pending, subject: &Subject) -> Result<()>
 pub fn wait(domain: &Domain, mut pending: Pending, subject: &Subject) -> Result<Pending> {
     let file = path(domain, &subject.name(), "pending");
     if file.is_file() {
-        let (known, _) = read(domain, &file)?;
+        let known = match read(domain, &file) {
+            Ok((known, _)) => known,
+            // Signed by who no longer signs, or no object at all: it is worth nothing, and holds nothing up.
+            Err(_) => Pending::new(subject),
+        };
         if known.payload == pending.payload {
             pending.merge(&known, &domain.genesis)?;
         } else if !known.signatures.is_empty() {
@@ -125,6 +140,16 @@ pub fn forget(domain: &Domain, subject: &Subject) {
     for ending in ["pending", "payload", "payload.sig"] {
         let _ = fs::remove_file(path(domain, &subject.name(), ending));
     }
+}
+
+/// Takes a file away that is no object; whether there was one.
+pub fn forget_named(domain: &Domain, name: &str) -> bool {
+    let plain = !name.contains('/') && !name.is_empty();
+    let gone = plain && fs::remove_file(path(domain, name, "pending")).is_ok();
+    if gone {
+        let _ = fs::remove_file(path(domain, name, "payload"));
+    }
+    gone
 }
 
 /// Signs what was shown, and says how it stands.

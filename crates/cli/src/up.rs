@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use channel::admission::Bundle;
 use channel::credential::spki_digest;
+use ciborium::Value;
+use evidence::cbor;
 use evidence::layered::verify_monitor;
 use evidence::statement::{self, Expected, Purpose};
 use evidence::{Kind, MonitorBinding, Nonce, ProgramClaim, Window, software};
@@ -19,8 +21,8 @@ use monitor::launcher::Launch;
 use monitor::program::Config;
 use monitor::supervisor::{self, Request, Response, Supervisor};
 use services::authority::{Bootstrap, Limits};
-use trust::signing::Signed;
-use trust::{AuthorityEndorsement, EndorsedAuthority, Subject};
+use trust::signing::{SIGNED_MAX, Signed};
+use trust::{AuthorityEndorsement, EndorsedAuthority, Pending, Subject};
 
 use crate::clock::now;
 use crate::domain::{Domain, own_measurement, replace};
@@ -227,7 +229,9 @@ fn start_authority(domain: &Domain, with: &sign::With) -> Result<Option<Subject>
         Some(signed) => signed,
         None => {
             let subject = Subject::Endorsement(Box::new(waiting(domain, endorsement)?));
-            match deliver::signed(domain, &subject, with)? {
+            let evidence = Some(evidence(nonce, &shown));
+            let pending = Pending { evidence, ..Pending::new(&subject) };
+            match deliver::signed(domain, pending, &subject, with)? {
                 sign::Stand::Complete(signed) => signed,
                 sign::Stand::Waits(_) => return Ok(Some(subject)),
             }
@@ -288,6 +292,45 @@ pub fn endorse(domain: &Domain, signed: &Signed) -> Result<()> {
     };
     replace(&domain.run_dir().join("bundle.cbor"), &bundle.encode())?;
     replace(&domain.run_dir().join("log.vkey"), shown.log.as_bytes())
+}
+
+/// What travels with an endorsement that waits: the owners' nonce, and what the authority showed over it.
+fn evidence(nonce: Nonce, shown: &Bootstrap) -> Vec<u8> {
+    let (nonce, shown) = (nonce.as_bytes().to_vec(), shown.encode());
+    cbor::encode(&Value::Array(vec![Value::Bytes(nonce), Value::Bytes(shown)]))
+}
+
+/// Appraises what came with an endorsement, as its proposer did: genuine evidence that this very program made exactly these keys.
+pub fn appraise_again(
+    domain: &Domain,
+    endorsement: &AuthorityEndorsement,
+    evidence: Option<&[u8]>,
+) -> Result<()> {
+    let refused = |why: &str| {
+        Failure::Refused(format!(
+            "the authority's evidence: {why}; have `casemate up` propose the endorsement anew"
+        ))
+    };
+    let evidence = evidence.ok_or_else(|| refused("there is none with this endorsement"))?;
+    let parts = cbor::decode(evidence, SIGNED_MAX).ok().and_then(|v| v.into_array().ok());
+    let parts = parts.and_then(|p| <[Value; 2]>::try_from(p).ok());
+    let Some([Value::Bytes(nonce), Value::Bytes(shown)]) = parts else {
+        bail!(refused("it is not of its form"));
+    };
+    let nonce = Nonce::from_slice(&nonce).ok_or_else(|| refused("its nonce is not of its form"))?;
+    let shown = Bootstrap::decode(&shown).map_err(|e| refused(&e.to_string()))?;
+    appraise(domain, &shown, nonce, endorsement.measurement)
+        .map_err(|e| refused(&format!("{e:#}")))?;
+    let same = spki_digest(&shown.ca)? == endorsement.ca
+        && shown.log == endorsement.log
+        && shown.secrets == endorsement.secrets;
+    if !same {
+        bail!(refused("it shows other keys than are to be endorsed"));
+    }
+    println!(
+        "appraised here: genuine evidence that the program of that measurement made exactly these keys, on hardware the policy takes"
+    );
+    Ok(())
 }
 
 /// What an owner checks before endorsing: genuine evidence over a fresh nonce that this very program made these keys.

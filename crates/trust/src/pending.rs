@@ -101,6 +101,8 @@ pub struct Pending {
     pub payload: Vec<u8>,
     /// SSHSIG, PEM armoured.
     pub signatures: Vec<String>,
+    /// Of an authority to be endorsed: what it showed, so that every owner appraises it. Not signed, and worth what its appraisal says.
+    pub evidence: Option<Vec<u8>>,
 }
 
 /// Who has signed and who has not.
@@ -287,7 +289,7 @@ impl Pending {
     #[must_use]
     pub fn new(subject: &Subject) -> Self {
         let (namespace, payload) = (subject.namespace(), subject.encode());
-        Self { namespace, payload, signatures: Vec::new() }
+        Self { namespace, payload, signatures: Vec::new(), evidence: None }
     }
 
     /// Deterministic CBOR.
@@ -298,6 +300,7 @@ impl Pending {
             (2, self.namespace.as_str().into()),
             (3, Value::Bytes(self.payload.clone())),
             (4, Value::Array(self.signatures.iter().map(|s| Value::from(s.as_str())).collect())),
+            (5, self.evidence.as_ref().map_or(Value::Null, |e| Value::Bytes(e.clone()))),
         ]))
     }
 
@@ -312,13 +315,18 @@ impl Pending {
         let namespace = Namespace::parse(&namespace).ok_or(CborError::Field("kind"))?;
         let payload = f.bytes(3, "payload")?;
         let signatures = f.array(4, "signatures")?;
+        let evidence = match f.take(5, "evidence")? {
+            Value::Null => None,
+            Value::Bytes(bytes) if namespace == Namespace::Endorsement => Some(bytes),
+            _ => return Err(CborError::Field("evidence").into()),
+        };
         f.finish()?;
         if signatures.len() > SIGNERS_MAX {
             return Err(CborError::Field("signatures").into());
         }
         let text = |v: Value| v.into_text().map_err(|_| CborError::Field("signatures"));
         let signatures = signatures.into_iter().map(text).collect::<Result<_, _>>()?;
-        let pending = Self { namespace, payload, signatures };
+        let pending = Self { namespace, payload, signatures, evidence };
         let subject = pending.subject(genesis)?;
         for (i, pem) in pending.signatures.iter().enumerate() {
             pending.owner(pem, i.saturating_add(1), genesis, &subject)?;

@@ -14,7 +14,7 @@ use crate::domain::{Domain, FILE, told};
 use crate::output::{Failure, Format, json};
 use crate::owners::{self, Names};
 use crate::sign::{self, With};
-use crate::{audit, deliver};
+use crate::{audit, deliver, up};
 
 pub fn run(
     domain: &Domain,
@@ -87,8 +87,10 @@ fn tested(domain: &Domain, policy: &Policy, untested: bool) -> Result<()> {
 fn waiting(domain: &Domain, what: &str, with: &With, untested: bool) -> Result<ExitCode> {
     let (pending, subject) = sign::find(domain, what)?;
     sign::show(domain, &pending, &subject)?;
-    if let Subject::Policy(policy) = &subject {
-        tested(domain, policy, untested)?;
+    match &subject {
+        Subject::Policy(policy) => tested(domain, policy, untested)?,
+        Subject::Endorsement(e) => up::appraise_again(domain, e, pending.evidence.as_deref())?,
+        _ => {}
     }
     let pending = sign::wait(domain, pending, &subject)?;
     match sign::sign(domain, pending, &subject, with)? {
@@ -129,7 +131,7 @@ fn signers(domain: &Domain) -> Result<Option<SignerChange>> {
 pub fn status(domain: &Domain, format: Format) -> Result<ExitCode> {
     let (signers, names) = (domain.genesis.signers_now(), Names::of(domain));
     let in_force = domain.in_force()?;
-    let waits = sign::all(domain)?;
+    let (waits, unread) = sign::listed(domain)?;
     if format == Format::Json {
         let say = |keys: &[String]| {
             json!(
@@ -157,25 +159,45 @@ pub fn status(domain: &Domain, format: Format) -> Result<ExitCode> {
         signers.revoke()
     );
     signers.keys().iter().for_each(|k| println!("  {}", names.say(k)));
+    let newest = in_force.as_ref().map_or(0, |p| p.policy().version);
     match in_force {
         Some(p) => {
             println!("policy version {} is signed, digest {}", p.policy().version, p.digest())
         }
         None => println!("no policy is signed yet"),
     }
-    if waits.is_empty() {
+    if waits.is_empty() && unread.is_empty() {
         println!("nothing waits for signatures");
     }
     for (pending, subject) in &waits {
         sign::tell(domain, pending, subject);
+        if let Subject::Policy(p) = subject
+            && p.version <= newest
+        {
+            println!(
+                "  version {} is in force or behind: this one comes into force no more; `casemate policy withdraw {}`",
+                p.version,
+                subject.name()
+            );
+        }
+    }
+    for (name, why) in &unread {
+        println!("{name}: {why}; `casemate policy withdraw {name}`");
     }
     Ok(ExitCode::SUCCESS)
 }
 
 pub fn withdraw(domain: &Domain, name: &str) -> Result<ExitCode> {
-    let (pending, subject) = sign::find(domain, name)?;
-    let signed = pending.progress(&domain.genesis, &subject).signed.len();
-    sign::forget(domain, &subject);
+    let signed = match sign::find(domain, name) {
+        Ok((pending, subject)) => {
+            let signed = pending.progress(&domain.genesis, &subject).signed.len();
+            sign::forget(domain, &subject);
+            signed
+        }
+        // What nobody can read can still be taken away.
+        Err(e) if !sign::forget_named(domain, name) => return Err(e),
+        Err(_) => 0,
+    };
     println!("{name} waits here no longer");
     if signed > 0 {
         println!(

@@ -306,6 +306,15 @@ fn two_policies_of_one_number_are_evidence_on_disk_and_neither_replaces_the_othe
     assert!(second.contains("casemate policy withdraw policy-3"), "{second}");
     says(&stage, 0, &["policy", "withdraw", "policy-3"]);
     says(&stage, 3, &["policy", "sign", "--key", "../ana"]);
+    // What is no object at all holds nothing up.
+    std::fs::write(stage.path().join("bank/pending/junk.pending"), b"junk").unwrap();
+    let status = says(&stage, 0, &["policy", "status"]);
+    assert!(
+        status.contains("casemate policy withdraw junk") && status.contains("policy-3: 1 more")
+    );
+    says(&stage, 0, &["policy", "withdraw", "junk"]);
+    assert!(!says(&stage, 0, &["policy", "status"]).contains("junk"));
+    says(&stage, 2, &["policy", "withdraw", "junk"]);
 }
 
 #[test]
@@ -330,8 +339,23 @@ fn owners_endorse_release_revoke_and_hand_over_in_numbers_that_the_domain_says()
     let mut names = waiting.map(|e| e.file_name().to_string_lossy().into_owned());
     let name = names.find(|n| n.ends_with(".pending")).unwrap();
     let name = name.trim_end_matches(".pending");
+    // Each owner appraises what the authority showed; without, or with a changed bit of it, nobody signs.
+    let mail = stage.path().join("bank/pending").join(format!("{name}.pending"));
+    let genuine = std::fs::read(&mail).unwrap();
+    for bit in [1, 400, 900] {
+        let mut changed = genuine.clone();
+        let at = changed.len() - 1000 + bit;
+        changed[at] ^= 1;
+        std::fs::write(stage.path().join("changed.pending"), changed).unwrap();
+        let said = says(&stage, 1, &["policy", "sign", "../changed.pending", "--key", "../cy"]);
+        assert!(
+            said.contains("the authority's evidence: ") && !said.contains("signed by"),
+            "{said}"
+        );
+    }
     let endorsed = says(&stage, 0, &["policy", "sign", name, "--key", "../cy"]);
     assert!(endorsed.contains("the authority is endorsed"), "{endorsed}");
+    assert!(endorsed.contains("appraised here: genuine evidence"), "{endorsed}");
     assert!(says(&stage, 0, &["run", "cache"]).contains("admitted"));
     // A secret takes two, a revocation one; neither owner does the other's thing alone.
     std::fs::write(stage.path().join("value"), "s3cret").unwrap();

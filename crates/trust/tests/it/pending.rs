@@ -213,6 +213,9 @@ fn junk_and_oversized_pending_objects_are_refused() {
     pairs.push((9.into(), "note: harmless".into()));
     let more = cbor::encode(&ciborium::Value::Map(pairs));
     assert_eq!(refused(&more), PendingError::Form(CborError::UnknownField(9)));
+    // Evidence travels with endorsements alone.
+    let told = Pending { evidence: Some(b"trust me".to_vec()), ..pending.clone() };
+    assert_eq!(refused(&told.encode()), PendingError::Form(CborError::Field("evidence")));
     let good = pending.encode();
     for cut in 0..good.len() {
         assert!(Pending::decode(&good[..cut], &three()).is_err(), "{cut}");
