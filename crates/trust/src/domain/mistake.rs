@@ -122,9 +122,13 @@ pub enum Wrong {
     More,
 }
 
+/// The file's own words, as far as a terminal shows them as what they are.
 fn shown(word: &str) -> String {
-    let mut out = word.chars().take(SHOWN_MAX).collect::<String>();
-    if out.len() < word.len() {
+    let mut out = String::new();
+    for c in word.chars().take(SHOWN_MAX) {
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    if word.chars().nth(SHOWN_MAX).is_some() {
         out.push('…');
     }
     out

@@ -146,7 +146,8 @@ fn look_alikes(draft: &Draft, found: &mut Found<'_>) {
     compare("secrets", secrets.collect(), found);
 }
 
-fn compare(what: &str, mut names: Vec<(String, Range<usize>)>, found: &mut Found<'_>) {
+/// Two of these names that are one to the eye.
+pub(super) fn compare(what: &str, mut names: Vec<(String, Range<usize>)>, found: &mut Found<'_>) {
     names.sort_by_key(|(_, at)| at.start);
     let mut known: BTreeMap<String, (String, Range<usize>)> = BTreeMap::new();
     for (one, at) in names {

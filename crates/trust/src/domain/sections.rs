@@ -8,6 +8,7 @@ use evidence::{Isolation, Kind, MachineId, Measurement, Profile, RootDigest};
 use toml::de::DeValue;
 
 use super::mistake::{Found, Wrong};
+use super::reach::compare;
 use super::read::{At, Item, Table, distinct, list, name, number, one_of, text, unknown, word};
 use super::{Draft, Section, Sign, Spans};
 use crate::names::{DomainName, RoleName};
@@ -56,6 +57,8 @@ fn signers(table: &Table<'_, '_>, found: &mut Found<'_>) -> Option<Sign> {
     };
     let (need, by) = (need?, by?);
     distinct("sign.by", &by, |f| f.value.clone(), |f| f.value.clone(), found);
+    let names = by.iter().map(|f| (f.value.value.clone(), f.at.clone()));
+    compare("sign.by", names.collect(), found);
     let n = by.len();
     if need.value > n || need.value.saturating_mul(2) <= n || n > SIGNERS_MAX {
         let expected = "more than half of the keys in `by` and at most all, of at most 32";

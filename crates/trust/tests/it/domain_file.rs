@@ -190,6 +190,9 @@ fn what_looks_like_another_name_is_refused_with_both_lines() {
         let said = one("[program.web]", &program(name)).to_string();
         assert!(said.contains(says), "{name}: {said}");
     }
+    let said = one("need = 1, by = [\"ana.pub\"]", "need = 2, by = [\"ana.pub\", \"аna.pub\"]")
+        .to_string();
+    assert!(said.contains("sign.by: \"аna.pub\" looks like \"ana.pub\""), "{said}");
     let secrets = "secrets = [\"db-key\", \"db_key\"]\nlisten = [80]";
     let said = one("listen = [80]", secrets).to_string();
     assert!(said.contains("\"db_key\" looks like \"db-key\" of line 21"), "{said}");
@@ -271,4 +274,12 @@ fn a_file_of_nothing_but_mistakes_is_told_in_bounds() {
     assert_eq!(all.mistakes().len(), MISTAKES_MAX + 1);
     assert!(all.mistakes().iter().any(|m| m.wrong == Wrong::More));
     assert!(begin.elapsed().as_secs() < 10, "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_files_words_do_nothing_to_the_terminal_they_are_shown_on() {
+    let evil = format!("{}\n\"\\u001b[2Kx\\ny\" = 1\n", "format = 1");
+    let said = DomainFile::parse(&good().replacen("format = 1", &evil, 1)).unwrap_err().to_string();
+    assert!(said.contains("unknown field `\\u{1b}[2Kx\\ny`"), "{said}");
+    assert!(said.chars().all(|c| !c.is_control() || c == '\n') && said.lines().count() == 1);
 }
