@@ -147,8 +147,7 @@ fn ready(policy: &Policy) -> Vec<Question> {
 }
 
 /// Asks.
-pub fn run(args: &AskArgs) -> Result<ExitCode> {
-    let domain = Domain::find()?;
+pub fn run(args: &AskArgs, domain: &Domain) -> Result<ExitCode> {
     let policy = if args.in_force {
         let Some(in_force) = domain.in_force()? else {
             return Err(Failure::Usage(
@@ -158,8 +157,7 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
         };
         in_force.policy().clone()
     } else {
-        let compiled = domain.file()?.compile(domain.genesis.root(), 1, None, |_| None);
-        compiled.map_err(|e| Failure::Usage(e.to_string()))?
+        domain.compile(1, None)?
     };
     let permissions = Permissions::compile(&policy).map_err(|e| Failure::Usage(e.to_string()))?;
     let machine = MachineId::new(&[0xff; 32]);

@@ -6,16 +6,19 @@ mod audit;
 mod claim;
 mod clock;
 mod connect;
+mod deliver;
 mod doctor;
 mod domain;
 mod explain;
 mod measure;
 mod new;
 mod output;
+mod owners;
 mod policy;
 mod programs;
 mod revoke;
 mod secret;
+mod sign;
 mod tour;
 mod up;
 mod verify;
@@ -41,7 +44,7 @@ struct Cli {
 enum Command {
     /// Show on this machine, with real processes, what casemate promises, and every way of cheating refused
     Tour(tour::TourArgs),
-    /// Make a development domain: keys, genesis, a software machine, and its domain file
+    /// Make a domain on a software machine, signed by a development key or by several owners
     New(new::NewArgs),
     /// Start this domain's monitor and authority
     Up(up::UpArgs),
@@ -57,11 +60,11 @@ enum Command {
     Connect(connect::ConnectArgs),
     /// Stop programs; without names, everything
     Stop(programs::StopArgs),
-    /// Say why a program was let in, with the proof
+    /// Say why a program was let in or refused, or what would be decided about one
     Explain(explain::ExplainArgs),
     /// Print what a program measures
     Measure(measure::MeasureArgs),
-    /// Check, show and sign the policy
+    /// Check, test, show, compare and sign the policy
     Policy(policy::PolicyArgs),
     /// Say, show, hand in and list claims of those the policy lets speak
     Claim(claim::ClaimArgs),

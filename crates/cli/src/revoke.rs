@@ -6,55 +6,83 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use channel::admission::{Bundle, client};
 use evidence::{ContentDigest, IssuerKey, MachineId, Measurement};
+use trust::Subject;
 use trust::revocation::{Revocation, Revoked};
-use trust::signing::{Namespace, Signed};
 
 use crate::clock::now;
 use crate::domain::Domain;
 use crate::output::Failure;
+use crate::{deliver, sign};
 
 /// Revoke a program, a machine, an issuer of claims, or one claim.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples: casemate revoke cache\n          casemate revoke issuer:audit-eu\n\
+    after_help = "Examples: casemate revoke cache\n          casemate revoke issuer:audit-eu\n          casemate revoke cache --key ~/.ssh/id_ed25519      where `sign` says revoke = 1, one owner is enough\n\
 What rests on an issuer or a claim is granted to nobody again; credentials it got somebody last until they end. Revoke the program as well to end them now."
 )]
 pub struct RevokeArgs {
     /// A role (all its measurements), sha384:…, machine:HEX, issuer:NAME or issuer:HEX, or claim:HEX
     what: String,
+    #[command(flatten)]
+    with: sign::With,
 }
 
-/// Signs and sends revocations of these measurements; the newest epoch.
+/// Signs and sends revocations of these measurements with the development key; the newest epoch.
 pub fn revoke(domain: &Domain, measurements: &[Measurement]) -> Result<u64> {
     let all = measurements.iter().map(|m| Revoked::Measurement(*m)).collect::<Vec<_>>();
-    send(domain, &all)
+    alone(domain, &all)
 }
 
-/// Signs and sends revocations; the newest epoch.
-fn send(domain: &Domain, all: &[Revoked]) -> Result<u64> {
-    let bundle = Bundle::decode(&domain.bundle()?)?;
-    let root = domain.genesis.root();
-    let trust = client::trust_of(&bundle, root, now())?;
-    let key = domain.key()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut epoch = client::epoch(&bundle.authority, &trust, now).await?;
-        for revoked in all {
-            epoch += 1;
-            let payload = Revocation { domain: root, epoch, revoked: revoked.clone() }.encode();
-            let signatures = vec![key.sign(Namespace::Revocation, &payload)?];
-            client::revoke(&bundle.authority, &trust, &Signed { payload, signatures }, now).await?;
+/// Signs and sends revocations with the development key; the newest epoch.
+fn alone(domain: &Domain, all: &[Revoked]) -> Result<u64> {
+    let mut last = 0;
+    for (epoch, revoked) in (epoch(domain)?.saturating_add(1)..).zip(all.iter().cloned()) {
+        let subject =
+            Subject::Revocation(Revocation { domain: domain.genesis.root(), epoch, revoked });
+        match deliver::submit(domain, &subject, &sign::With::default())? {
+            Some(_) => last = epoch,
+            None => bail!(Failure::Missing("more owners must sign".to_owned())),
         }
-        Ok(epoch)
-    })
+    }
+    Ok(last)
+}
+
+/// The newest one the authority has.
+fn epoch(domain: &Domain) -> Result<u64> {
+    let bundle = Bundle::decode(&domain.bundle()?)?;
+    let trust = client::trust_of(&bundle, domain.genesis.root(), now())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(client::epoch(&bundle.authority, &trust, now))?)
+}
+
+/// In a domain of several owners each revocation waits for as many as its domain file says, one by one: numbers leave none out.
+fn by_owners(domain: &Domain, all: &[Revoked], with: &sign::With) -> Result<ExitCode> {
+    for revoked in all {
+        let waiting = sign::all(domain)?.into_iter().find_map(|(_, s)| match s {
+            Subject::Revocation(r) if r.revoked == *revoked => Some(r),
+            _ => None,
+        });
+        let (revoked, root) = (revoked.clone(), domain.genesis.root());
+        let epoch = epoch(domain)?.saturating_add(1);
+        let new = Revocation { domain: root, epoch, revoked };
+        let subject = Subject::Revocation(waiting.filter(|r| r.epoch == epoch).unwrap_or(new));
+        match deliver::submit(domain, &subject, with)? {
+            Some(done) => println!("{done}"),
+            None => return Ok(ExitCode::from(3)),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Revokes.
 pub fn run(args: &RevokeArgs) -> Result<ExitCode> {
     let domain = Domain::find()?;
     let all = named(&domain, &args.what)?;
+    if !domain.signs_alone() {
+        return by_owners(&domain, &all, &args.with);
+    }
     let begin = Instant::now();
-    let epoch = send(&domain, &all)?;
+    let epoch = alone(&domain, &all)?;
     println!("revoked {} thing(s), epoch {epoch} ({} ms)", all.len(), begin.elapsed().as_millis());
     Ok(ExitCode::SUCCESS)
 }

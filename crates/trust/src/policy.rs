@@ -373,8 +373,11 @@ impl PolicyInForce {
         genesis: &Genesis,
         before: Option<&Self>,
     ) -> Result<Self, PolicyError> {
-        let payload = signed.verify(&genesis.signers, Namespace::Policy)?;
-        let (digest, policy) = (ContentDigest::of(payload), Policy::decode(payload)?);
+        let digest = ContentDigest::of(&signed.payload);
+        let read = |b: &[u8]| Ok::<_, PolicyError>(Policy::decode(b)?);
+        let policy = genesis.signed(signed, Namespace::Policy, read, |p, period| {
+            period.covers_policy(p.version, digest)
+        })?;
         let root = genesis.root();
         if !holds("policy_domain", policy.root == root && policy.domain == genesis.domain) {
             return Err(PolicyError::Domain { expected: root, got: policy.root });

@@ -87,7 +87,7 @@ impl Revocation {
         ]))
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, CborError> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CborError> {
         let mut f = Fields::decode(bytes, LEN_MAX)?;
         f.version(VERSION)?;
         let domain = f.named(2, "domain", DomainRoot::from_slice)?;
@@ -126,8 +126,10 @@ impl Revocations {
     /// # Errors
     /// [`RevocationError`].
     pub fn add(&mut self, signed: Signed, genesis: &Genesis) -> Result<&Revoked, RevocationError> {
-        let revocation =
-            Revocation::decode(signed.verify(&genesis.signers, Namespace::Revocation)?)?;
+        let read = |b: &[u8]| Ok::<_, RevocationError>(Revocation::decode(b)?);
+        let revocation = genesis.signed(&signed, Namespace::Revocation, read, |r, period| {
+            period.covers_revocation(r.epoch)
+        })?;
         let root = genesis.root();
         if !holds_domain(&revocation, root) {
             return Err(RevocationError::Domain { expected: root, got: revocation.domain });

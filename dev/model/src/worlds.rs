@@ -275,7 +275,7 @@ impl Maker {
         let countries = vec![Country::new("DE").unwrap(), Country::new("FR").unwrap()];
         let basis = vec![Basis::AuditorVisit, Basis::GnssTpm];
         let wanted = Endorsed { countries, need, level: 2, basis, age_secs_max: 1000 };
-        self.policy.places = vec![Place { name: role("eu"), by: PlaceBy::Endorsed(wanted) }];
+        self.policy.places = vec![Place { name: "eu".into(), by: PlaceBy::Endorsed(wanted) }];
         let country = self.dice.of(&COUNTRIES[..2]);
         for _ in 0..need + self.dice.below(2) {
             let by = self.speaker(Topic::Place, country, &COUNTRIES);

@@ -31,7 +31,7 @@ pub fn owner() -> SigningKey {
 #[must_use]
 pub fn genesis() -> Genesis {
     let signers = Signers::new(1, &[owner().public_openssh().unwrap()]).unwrap();
-    Genesis { domain: DomainName::new("shop").unwrap(), signers, nonce: [0; 32] }
+    Genesis::new(DomainName::new("shop").unwrap(), signers, [0; 32])
 }
 
 #[must_use]

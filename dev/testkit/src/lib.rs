@@ -79,7 +79,7 @@ impl Town {
         let owner = SigningKey::from_seed([9; 32]).unwrap();
         let signers = Signers::new(1, &[owner.public_openssh().unwrap()]).unwrap();
         let domain = DomainName::new("town").unwrap();
-        let genesis = Genesis { domain: domain.clone(), signers, nonce: [9; 32] };
+        let genesis = Genesis::new(domain.clone(), signers, [9; 32]);
         let machine = Arc::new(Machine::create(&dir.join("machine"), now).unwrap());
         let hardware = Hardware {
             kind: Kind::Software,

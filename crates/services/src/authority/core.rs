@@ -250,7 +250,16 @@ impl Core {
                 "claim {digest}: the log names it and the state directory has it not; the directory was set back, restore it whole"
             ))
         };
-        let found = missing("policy", self.policy_version(), policy)
+        let changes = self.trust.authority().genesis().changes().map(|c| c.number).max();
+        let other = || {
+            let (version, digest) = (self.policy_version(), self.policy.digest());
+            (!holds("policy_of_log", self.log.knows(&self.policy))).then(|| {
+                format!("policy: the log names another version {version} than {digest}, which the owners signed too; keep both, restore the one the log names, and ask the owners")
+            })
+        };
+        let found = missing("change of signers", changes.unwrap_or_default(), self.log.signers())
+            .or_else(|| missing("policy", self.policy_version(), policy))
+            .or_else(other)
             .or_else(|| missing("revocation", self.epoch(), revocation))
             .or_else(secret)
             .or_else(claim);
@@ -289,7 +298,8 @@ impl Core {
     /// # Errors
     /// [`Adoption::Policy`].
     pub fn next_policy(&self, signed: &Signed) -> Result<Option<PolicyInForce>, Adoption> {
-        if *signed == *self.policy.signed() {
+        // The same policy with other owners' signatures is the same policy.
+        if signed.payload == self.policy.signed().payload {
             return Ok(None);
         }
         let genesis = self.trust.authority().genesis();

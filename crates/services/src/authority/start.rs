@@ -29,8 +29,10 @@ use super::shell;
 const STATE: &str = "/state";
 /// Ten years: the endorsement ends it long before.
 const CA_SECS: i64 = 10 * 365 * 86_400;
-/// How long an authority waits for its owners before it gives up.
-const ENDORSEMENT_WAIT: Duration = Duration::from_secs(300);
+/// How long an authority waits for its owners before it gives up: several of them sign by mail.
+const ENDORSEMENT_WAIT: Duration = Duration::from_secs(7 * 86_400);
+/// So long it looks for their word often; then they are people and not a program.
+const ENDORSEMENT_SOON: Duration = Duration::from_secs(30);
 
 /// Why an authority does not start.
 #[derive(Debug, Error)]
@@ -212,6 +214,7 @@ pub fn run(port: u16, limits: Limits, clock: fn() -> Time) -> Result<(), Authori
     // 6
     let audit = trust.authority().endorsement().audit;
     let mut log = Ledgered::open(&state.join("log"), signer, audit)?;
+    log.follow(&genesis, clock())?;
     log.policy(&policy, clock())?;
     let mut core = Core::new(trust, keys, policy, log, limits);
     core.restore(revocations(state)?).map_err(|why| AuthorityError::Revocation(why.join("; ")))?;
@@ -347,7 +350,8 @@ fn endorsed(
         if let Some(authority) = authority.filter(|a| ours(a.endorsement())) {
             return Ok(DomainTrust::new(authority, keys.ca.certificate())?);
         }
-        std::thread::sleep(Duration::from_millis(10));
+        let soon = begin.elapsed() < ENDORSEMENT_SOON;
+        std::thread::sleep(Duration::from_millis(if soon { 10 } else { 500 }));
     }
     Err(AuthorityError::NotEndorsed)
 }

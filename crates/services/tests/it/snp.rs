@@ -103,10 +103,7 @@ fn admitted_by(
     let mut town = Town::new(dir.path(), vec![web]);
     town.policy.places = region
         .iter()
-        .map(|r| Place {
-            name: trust::RoleName::new("there").unwrap(),
-            by: PlaceBy::AwsVlek((*r).to_owned()),
-        })
+        .map(|r| Place { name: "there".into(), by: PlaceBy::AwsVlek((*r).to_owned()) })
         .collect();
     let hardware = town.policy.hardware.first_mut().unwrap();
     hardware.kind = Kind::Snp;

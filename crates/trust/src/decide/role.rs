@@ -14,7 +14,7 @@ use crate::policy::{PolicyInForce, Program};
 pub(super) struct Trusted {
     pub(super) trusted: Held,
     /// Where it stands, if the role is confined to places.
-    pub(super) place: Option<(RoleName, Held)>,
+    pub(super) place: Option<(String, Held)>,
 }
 
 impl Trusted {
@@ -122,13 +122,13 @@ fn place(
     program: &Program,
     facts: &ProgramFacts,
     search: &Search<'_>,
-) -> Result<Option<(RoleName, Held)>, Refusal> {
+) -> Result<Option<(String, Held)>, Refusal> {
     if holds("role_place", program.places.is_empty()) {
         return Ok(None);
     }
     let mut said = Vec::new();
     for name in &program.places {
-        let stated = policy.policy().places.iter().find(|p| p.name.as_str() == name);
+        let stated = policy.policy().places.iter().find(|p| p.name == *name);
         let Some(stated) = stated else {
             said.push(format!("{name}, which the policy does not describe"));
             continue;

@@ -36,7 +36,7 @@ fn owner() -> SigningKey {
 
 fn genesis() -> Genesis {
     let signers = Signers::new(1, &[owner().public_openssh().unwrap()]).unwrap();
-    Genesis { domain: DomainName::new("shop").unwrap(), signers, nonce: [0; 32] }
+    Genesis::new(DomainName::new("shop").unwrap(), signers, [0; 32])
 }
 
 fn program(role: &str, measured: u8) -> Program {

@@ -1,320 +1,275 @@
-//! `[issuer.*]` and `[place.*]` of the domain file: whose claims count, and what it takes to be somewhere.
+//! `[issuer.*]` and `[place.*]` of the domain file, and what stands in for a program's measurements: whose claims count, and
+//! what it takes to be somewhere.
 //!
-//! An issuer that could never be heard and a place where nothing could ever be are errors here.
+//! Scopes, depths and ends have no default: who leaves one out has not said that anything goes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use core::ops::Range;
 
-use evidence::{Kind, Time};
-use serde::Deserialize;
+use evidence::Time;
+use toml::de::DeValue;
 
-use super::{DomainFile, DomainFileError, ProgramSection, Result, bad};
+use super::mistake::{Found, Wrong};
+use super::read::{At, Item, Table, distinct, list, name, number, one_of, text, word};
 use crate::claim::says::{DEPTH_MAX, LEVEL_MAX, is_plain_text};
 use crate::claim::{Basis, Country, Scope, Source, Topic};
 use crate::names::RoleName;
+use crate::permission::is_name;
 use crate::policy::issuers::NEED_MAX;
 use crate::policy::{Endorsed, Issuer, Place, PlaceBy};
 use crate::signing;
 
 /// The longest ago a machine may have been seen: ten years.
-const AGE_DAYS_MAX: u32 = 3650;
+const AGE_DAYS_MAX: u64 = 3650;
+const NAME: &str = "a name: lower-case letters, digits, . - _";
+const COUNTRY: &str = "countries, two capital letters each";
+const TEXTS: &str = "a list of texts";
 
-/// `[issuer.NAME]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IssuerSection {
-    /// Its public key, in OpenSSH's form.
-    pub key: String,
-    /// Who holds it.
-    pub holder: String,
-    /// What its word counts for.
-    pub may: May,
-    /// How often it may pass that on.
-    pub depth: u64,
-    /// Until when, `2027-01-01T00:00:00Z`.
-    pub until: String,
+/// Where an issuer stands, for what is said about it.
+pub(super) struct IssuerSpans {
+    pub(super) name: Range<usize>,
+    pub(super) key: Range<usize>,
+    /// Names of scopes, with their topic.
+    pub(super) names: Vec<(Topic, At<String>)>,
 }
 
-/// Topics and the names for which a word counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct May {
-    /// Roles for which it may trust measurements.
-    pub program: Option<Names>,
-    /// Products of which it may say what is a release.
-    pub release: Option<Names>,
-    /// Sources of which it may say what was built from them.
-    pub build: Option<Names>,
-    /// Roles for which it may say what takes the place of what.
-    pub upgrade: Option<Names>,
-    /// Countries in which it may say that machines stand.
-    pub place: Option<Names>,
-    /// Roles for which it may say what is not trusted any more.
-    pub distrust: Option<Names>,
+/// Every issuer, by itself.
+pub(super) fn issuers(file: &Table<'_, '_>, found: &mut Found<'_>) -> Vec<(IssuerSpans, Issuer)> {
+    let Some(table) = file.table("issuer", found) else { return Vec::new() };
+    let all = table.tables(found);
+    all.iter().filter_map(|(key, section)| issuer(key, section, found)).collect()
 }
 
-/// A list of names, or `"any"`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-pub enum Names {
-    /// `any`.
-    Word(String),
-    /// These.
-    List(Vec<String>),
+fn issuer(
+    key: &At<String>,
+    table: &Table<'_, '_>,
+    found: &mut Found<'_>,
+) -> Option<(IssuerSpans, Issuer)> {
+    table.only(&["key", "holder", "may", "depth", "until"], "field", found);
+    let called = name(&table.name, NAME, key, found, RoleName::new);
+    let public = table.needed(("key", "its public key, `ssh-ed25519 …`"), found);
+    let public = public.and_then(|i| {
+        let expected = "an ssh-ed25519 public key; make one with ssh-keygen -t ed25519";
+        let parsed =
+            word(&table.field("key"), expected, i, found, |t| signing::issuer_key(t).ok())?;
+        Some((parsed, i.span()))
+    });
+    let holder =
+        table.needed(("holder", "who holds the key: two keys of one are one voice"), found);
+    let holder = holder.and_then(|i| {
+        let expected = "a name of at most 128 bytes without invisible characters";
+        let plain = |t: &str| is_plain_text(t).then(|| t.to_owned());
+        word(&table.field("holder"), expected, i, found, plain)
+    });
+    let depth = table.needed(("depth", "how often it may pass that on: 0 for never"), found);
+    let depth = depth.and_then(|i| {
+        within(&table.field("depth"), "0 (passes nothing on) to 8", (0, DEPTH_MAX), i, found)
+    });
+    let until = table.needed(("until", "until when, as `2027-01-01T00:00:00Z`"), found);
+    let until = until.and_then(|i| {
+        let expected = "a time in quotes, like \"2027-01-01T00:00:00Z\"";
+        word(&table.field("until"), expected, i, found, Time::parse_rfc3339)
+    });
+    let (may, names) = may(table, found);
+    let (key_at, called, holder) = (key.at.clone(), called?, holder?);
+    let (public, public_at) = public?;
+    let spans = IssuerSpans { name: key_at, key: public_at, names };
+    let (depth, until) = (depth?, until?);
+    Some((spans, Issuer { name: called, key: public, holder, may, depth, until }))
 }
 
-/// `[place.NAME]`: either a region of AWS, or what issuers must say.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct PlaceSection {
-    /// The region in an AWS VLEK's CSP_ID.
-    pub aws_vlek: Option<String>,
-    /// Countries, two capital letters each.
-    pub countries: Option<Vec<String>>,
-    /// How many independent issuers must say so.
-    pub need: Option<u64>,
-    /// The least level of each, 1 to 3.
-    pub level: Option<u64>,
-    /// Ways of knowing that are taken.
-    pub basis: Option<Vec<String>>,
-    /// How many days ago the machine may have been seen.
-    pub age_days: Option<u32>,
+fn within(
+    field: &str,
+    expected: &'static str,
+    (least, most): (u64, u64),
+    item: Item<'_, '_>,
+    found: &mut Found<'_>,
+) -> Option<u64> {
+    let At { value, at } = number::<u64>(field, expected, item, found)?;
+    if !(least..=most).contains(&value) {
+        found.error(&at, field, Wrong::Value { expected, got: value.to_string() });
+        return None;
+    }
+    Some(value)
 }
 
-/// `releases = [{ product = "api-server", from = 3 }]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReleaseSection {
-    /// The product.
-    pub product: String,
-    /// The first version that is trusted.
-    pub from: u64,
-}
+type Scopes = (Vec<(Topic, Scope)>, Vec<(Topic, At<String>)>);
 
-fn impossible(field: String, why: &'static str) -> DomainFileError {
-    DomainFileError::Impossible { field, why }
-}
-
-/// What the names of a topic must be.
-struct Known<'a> {
-    roles: BTreeSet<&'a str>,
-    products: BTreeSet<&'a str>,
-    sources: BTreeSet<&'a str>,
-}
-
-impl DomainFile {
-    pub(super) fn issuers(&self) -> Result<Vec<Issuer>> {
-        let programs = self.program.values();
-        let known = Known {
-            roles: self.program.keys().map(String::as_str).collect(),
-            products: programs.clone().flat_map(|p| &p.releases).map(|r| &*r.product).collect(),
-            sources: programs.flat_map(|p| &p.builds).map(String::as_str).collect(),
-        };
-        let mut all = Vec::<Issuer>::new();
-        for (name, section) in &self.issuer {
-            let issuer = issuer(name, section, &known)?;
-            if let Some(twin) = all.iter().find(|i| i.key == issuer.key) {
-                let field = format!("issuer.{name}.key, which is that of issuer.{}", twin.name);
-                return Err(impossible(field, "one key is one voice: name it once"));
-            }
-            all.push(issuer);
+fn may(table: &Table<'_, '_>, found: &mut Found<'_>) -> Scopes {
+    let none = (Vec::new(), Vec::new());
+    let why = "what its word counts for: `may = { release = [\"api-server\"] }`";
+    if table.needed(("may", why), found).is_none() {
+        return none;
+    }
+    let Some(table) = table.table("may", found) else { return none };
+    table.only(&Topic::ALL.map(Topic::as_str), "topic", found);
+    let (mut scopes, mut names) = none;
+    for topic in Topic::ALL {
+        let Some(item) = table.item(topic.as_str()) else { continue };
+        let field = table.field(topic.as_str());
+        if item.get_ref().is_str() {
+            let expected = "\"any\" or a list of names";
+            let any = word(&field, expected, item, found, |t| (t == "any").then_some(Scope::Any));
+            scopes.extend(any.map(|scope| (topic, scope)));
+            continue;
         }
-        Ok(all)
-    }
-
-    pub(super) fn places(&self, issuers: &[Issuer]) -> Result<Vec<Place>> {
-        self.place.iter().map(|(name, section)| place(name, section, issuers)).collect()
-    }
-
-    /// Whether a program could be trusted at all, and could be where it must.
-    pub(super) fn can_be(
-        name: &str,
-        p: &ProgramSection,
-        on: &[Kind],
-        issuers: &[Issuer],
-        places: &[Place],
-    ) -> Result<()> {
-        let vouched = issuers.iter().flat_map(|i| &i.may).any(|(topic, scope)| {
-            matches!(topic, Topic::Program | Topic::Upgrade) && scope.contains(name)
-        });
-        let stated = !p.releases.is_empty() || !p.builds.is_empty();
-        if p.measurement.is_empty() && !vouched && !stated {
-            let why = "is empty, and no issuer, release or build stands in for it, so the program can never be admitted";
-            return Err(impossible(format!("program.{name}.measurement"), why));
+        let all = list(&field, TEXTS, item, found, |i, found| scope_name(&field, topic, i, found));
+        distinct(&field, &all, Clone::clone, Clone::clone, found);
+        let words = all.iter().map(|a| a.value.clone()).collect::<Vec<_>>();
+        match Scope::of(&words) {
+            Some(scope) => scopes.push((topic, scope)),
+            None if matches!(item.get_ref(), DeValue::Array(a) if a.is_empty()) => {
+                let why = "is empty, so it counts for nothing; name something, or write \"any\"";
+                found.error(&item.span(), &field, Wrong::Impossible { why });
+            }
+            // What stands twice or is no name was noted.
+            None => {}
         }
-        let mut those = places.iter().filter(|q| p.places.iter().any(|n| n == q.name.as_str()));
-        let only_regions = those.all(|q| matches!(q.by, PlaceBy::AwsVlek(_)));
-        if !p.places.is_empty() && only_regions && !on.contains(&Kind::Snp) {
-            let why = "demands an AWS region, which only SEV-SNP evidence under a VLEK proves";
-            return Err(impossible(format!("program.{name}.in"), why));
-        }
-        Ok(())
+        names.extend(all.into_iter().map(|a| (topic, a)));
     }
+    if Topic::ALL.iter().all(|t| table.item(t.as_str()).is_none()) {
+        let why = "names no topic, so nothing this issuer says counts";
+        found.error(&table.at, &table.name, Wrong::Impossible { why });
+    }
+    (scopes, names)
 }
 
-fn issuer(name: &str, s: &IssuerSection, known: &Known<'_>) -> Result<Issuer> {
-    let at = |field: &str| format!("issuer.{name}.{field}");
-    let expected = "a name: lower-case letters, digits, . - _";
-    let role = RoleName::new(name).ok_or_else(|| bad(&format!("issuer.{name}"), expected, name))?;
-    let key = signing::issuer_key(&s.key).map_err(|_| {
-        bad(&at("key"), "an ssh-ed25519 public key; make one with ssh-keygen -t ed25519", &s.key)
-    })?;
-    if !is_plain_text(&s.holder) {
-        return Err(bad(&at("holder"), "the name of who holds the key", &s.holder));
-    }
-    if s.depth > DEPTH_MAX {
-        return Err(bad(&at("depth"), "0 (passes nothing on) to 8", &s.depth.to_string()));
-    }
-    let until = Time::parse_rfc3339(&s.until)
-        .ok_or_else(|| bad(&at("until"), "a time like 2027-01-01T00:00:00Z", &s.until))?;
-    let may = s.may.topics();
-    let may = may
-        .into_iter()
-        .map(|(topic, names)| {
-            Ok((topic, scope(&at(&format!("may.{}", topic.as_str())), topic, names, known)?))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    if may.is_empty() {
-        return Err(impossible(at("may"), "is empty, so nothing this issuer says counts"));
-    }
-    Ok(Issuer { name: role, key, holder: s.holder.clone(), may, depth: s.depth, until })
-}
-
-impl May {
-    fn topics(&self) -> Vec<(Topic, &Names)> {
-        let Self { program, release, build, upgrade, place, distrust } = self;
-        let all = [
-            (Topic::Program, program),
-            (Topic::Release, release),
-            (Topic::Build, build),
-            (Topic::Upgrade, upgrade),
-            (Topic::Place, place),
-            (Topic::Distrust, distrust),
-        ];
-        all.into_iter().filter_map(|(t, n)| n.as_ref().map(|n| (t, n))).collect()
-    }
-}
-
-fn scope(field: &str, topic: Topic, names: &Names, known: &Known<'_>) -> Result<Scope> {
-    let names = match names {
-        Names::Word(w) if w == "any" => return Ok(Scope::Any),
-        Names::Word(w) => return Err(bad(field, "\"any\" or a list of names", w)),
-        Names::List(names) => names,
-    };
-    for name in names {
-        let (good, expected) = match topic {
-            Topic::Program | Topic::Upgrade | Topic::Distrust => {
-                (known.roles.contains(&**name), "roles that [program] names")
-            }
-            Topic::Release => {
-                (known.products.contains(&**name), "products that `releases` of a program names")
-            }
-            Topic::Build => {
-                (known.sources.contains(&**name), "sources that `builds` of a program names")
-            }
-            Topic::Place => (Country::new(name).is_some(), "countries, two capital letters each"),
-        };
-        if !good {
-            return Err(bad(field, expected, name));
-        }
-    }
-    let expected = "at least one name, none twice; write \"any\" if that is meant";
-    Scope::of(names).ok_or_else(|| bad(field, expected, &names.join(", ")))
-}
-
-fn place(name: &str, s: &PlaceSection, issuers: &[Issuer]) -> Result<Place> {
-    let field = |f: &str| format!("place.{name}.{f}");
-    let expected = "a name: lower-case letters, digits, . - _";
-    let role = RoleName::new(name).ok_or_else(|| bad(&format!("place.{name}"), expected, name))?;
-    let PlaceSection { aws_vlek, countries, need, level, basis, age_days } = s;
-    let by = match (aws_vlek, countries, need, level, basis, age_days) {
-        (Some(region), None, None, None, None, None) => {
-            if !is_plain_text(region) {
-                return Err(bad(&field("aws-vlek"), "a region", region));
-            }
-            PlaceBy::AwsVlek(region.clone())
-        }
-        (None, Some(countries), Some(need), Some(level), Some(basis), Some(days)) => {
-            let wanted = endorsed(&field, countries, [*need, *level], basis, *days)?;
-            heard(&field("need"), &wanted, issuers)?;
-            PlaceBy::Endorsed(wanted)
+/// A name in the form its topic has; whether anybody is called so is asked later.
+fn scope_name(
+    field: &str,
+    topic: Topic,
+    item: Item<'_, '_>,
+    found: &mut Found<'_>,
+) -> Option<String> {
+    let keep = |ok: bool, t: &str| ok.then(|| t.to_owned());
+    match topic {
+        Topic::Place => word(field, COUNTRY, item, found, |t| keep(Country::new(t).is_some(), t)),
+        Topic::Build => {
+            let expected = "a source like git+https://example.com/api";
+            word(field, expected, item, found, |t| keep(Source::new(t).is_some(), t))
         }
         _ => {
-            let expected = "either aws-vlek, or all of countries, need, level, basis, age-days";
-            return Err(bad(&format!("place.{name}"), expected, "another mixture"));
+            let t = text(field, NAME, item, found)?;
+            name(field, NAME, &t, found, |n| keep(RoleName::new(n).is_some(), n))
         }
-    };
-    Ok(Place { name: role, by })
+    }
 }
 
-fn endorsed(
-    field: &dyn Fn(&str) -> String,
-    countries: &[String],
-    [need, level]: [u64; 2],
-    basis: &[String],
-    days: u32,
-) -> Result<Endorsed> {
-    let country = |t: &String| {
-        Country::new(t).ok_or_else(|| bad(&field("countries"), "two capital letters each", t))
-    };
-    let known = Basis::ALL.map(Basis::as_str).join(", ");
-    let way = |t: &String| {
-        Basis::parse(t).ok_or_else(|| {
-            bad(&field("basis"), "ways of knowing", &format!("{t}; there are {known}"))
-        })
-    };
-    let within = |name: &str, n: u64, most: u64, expected| {
-        if (1..=most).contains(&n) {
-            Ok(n)
-        } else {
-            Err(bad(&field(name), expected, &n.to_string()))
+/// A place: an AWS region, or what issuers must say.
+pub(super) fn place(
+    key: &At<String>,
+    table: &Table<'_, '_>,
+    found: &mut Found<'_>,
+) -> Option<Place> {
+    let endorsed = ["countries", "need", "level", "basis", "age-days"];
+    let expected = "a place's name: at most 64 letters, digits, . - _";
+    let called = name("place", expected, key, found, |n| is_name(n).then(|| n.to_owned()));
+    let is_endorsed = endorsed.iter().any(|f| table.item(f).is_some());
+    let by = match table.item("aws-vlek") {
+        Some(_) if is_endorsed => {
+            let why = "is an AWS region and what issuers must say at once; say which";
+            found.error(&table.at, &table.name, Wrong::Impossible { why });
+            None
+        }
+        Some(item) => {
+            table.only(&["aws-vlek"], "field", found);
+            let expected = "an AWS region, as `eu-central-1`";
+            let region = |t: &str| {
+                let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+                (!t.is_empty() && t.bytes().all(plain)).then(|| t.to_owned())
+            };
+            word(&table.field("aws-vlek"), expected, item, found, region).map(PlaceBy::AwsVlek)
+        }
+        None if is_endorsed => {
+            table.only(&endorsed, "field", found);
+            said(table, found).map(PlaceBy::Endorsed)
+        }
+        None => {
+            table.only(&["aws-vlek"], "field", found);
+            let why = "how it is proved: the region in an AWS VLEK; or `countries`, `need`, `level`, `basis` and `age-days` of what issuers must say";
+            found.error(&table.at, &table.name, Wrong::Missing { name: "aws-vlek", why });
+            None
         }
     };
-    within("age-days", u64::from(days), u64::from(AGE_DAYS_MAX), "1 to 3650")?;
-    if countries.is_empty() || basis.is_empty() {
-        let name = if countries.is_empty() { "countries" } else { "basis" };
-        return Err(impossible(field(name), "is empty, so no machine is ever there"));
-    }
-    Ok(Endorsed {
-        countries: countries.iter().map(country).collect::<Result<_>>()?,
-        need: within("need", need, NEED_MAX, "1 to 16")?,
-        level: within("level", level, LEVEL_MAX, "1 to 3")?,
-        basis: basis.iter().map(way).collect::<Result<_>>()?,
-        age_secs_max: i64::from(days).saturating_mul(86_400),
+    Some(Place { name: called?, by: by? })
+}
+
+fn said(table: &Table<'_, '_>, found: &mut Found<'_>) -> Option<Endorsed> {
+    let field = table.field("countries");
+    let read =
+        |i: Item<'_, '_>, found: &mut Found<'_>| word(&field, COUNTRY, i, found, Country::new);
+    let countries = filled(table, ("countries", "which countries are in it"), found, read);
+    let known = Basis::ALL.map(Basis::as_str);
+    let field = table.field("basis");
+    let read = |i: Item<'_, '_>, found: &mut Found<'_>| {
+        one_of((&field, "way of knowing"), &known, i, found, Basis::parse)
+    };
+    let basis = filled(table, ("basis", "which ways of knowing are taken"), found, read);
+    let mut count = |key: &'static str, why: &'static str, expected: &'static str, most: u64| {
+        let item = table.needed((key, why), found)?;
+        within(&table.field(key), expected, (1, most), item, found)
+    };
+    let need = count("need", "how many independent issuers must say so", "1 to 16", NEED_MAX);
+    let level = count("level", "how surely each must know, 1 to 3", "1 to 3", LEVEL_MAX);
+    let why = "how many days ago the machine may have been seen";
+    let days = count("age-days", why, "1 to 3650", AGE_DAYS_MAX);
+    let age_secs_max = i64::try_from(days?).ok()?.saturating_mul(86_400);
+    Some(Endorsed {
+        countries: countries?,
+        need: need?,
+        level: level?,
+        basis: basis?,
+        age_secs_max,
     })
 }
 
-/// Whether as many independent issuers as are needed could say so at all: who is let speak by another is that other's voice.
-fn heard(field: &str, wanted: &Endorsed, issuers: &[Issuer]) -> Result<()> {
-    let can = |i: &&Issuer| {
-        i.may.iter().any(|(topic, scope)| {
-            *topic == Topic::Place && wanted.countries.iter().any(|c| scope.contains(c.as_str()))
-        })
-    };
-    let voices = issuers.iter().filter(can).map(|i| (&i.holder, ())).collect::<BTreeMap<_, _>>();
-    if u64::try_from(voices.len()).unwrap_or(u64::MAX) < wanted.need {
-        let why = "asks for more independent issuers than may speak about these countries; holders count, not keys";
-        return Err(impossible(field.to_owned(), why));
+/// A list that must name something; none if it is not there, empty or not understood.
+fn filled<T: PartialEq + Ord + Copy + core::fmt::Debug>(
+    table: &Table<'_, '_>,
+    (key, why): (&'static str, &'static str),
+    found: &mut Found<'_>,
+    read: impl FnMut(Item<'_, '_>, &mut Found<'_>) -> Option<T>,
+) -> Option<Vec<T>> {
+    let item = table.needed((key, why), found)?;
+    let field = table.field(key);
+    let all = list(&field, TEXTS, item, found, read);
+    distinct(&field, &all, |v| *v, |v| format!("{v:?}"), found);
+    if matches!(item.get_ref(), DeValue::Array(a) if a.is_empty()) {
+        let why = "is empty, so no machine is ever there";
+        found.error(&item.span(), &field, Wrong::Impossible { why });
     }
-    Ok(())
+    (!all.is_empty()).then(|| all.into_iter().map(|a| a.value).collect())
 }
 
 /// What stands in for measurements: releases of products from a version on, and builds from sources.
-type StandIns = (Vec<(RoleName, u64)>, Vec<Source>);
+pub(super) type StandIns = (Vec<(RoleName, u64)>, Vec<Source>);
 
 /// `releases` and `builds` of a program.
-pub(super) fn stand_ins(name: &str, p: &ProgramSection) -> Result<StandIns> {
-    let at = |field: &str| format!("program.{name}.{field}");
-    let product = |r: &ReleaseSection| {
-        let expected = "a product: lower-case letters, digits, . - _";
-        let product = RoleName::new(&r.product);
-        Ok((product.ok_or_else(|| bad(&at("releases"), expected, &r.product))?, r.from))
-    };
-    let source = |t: &String| {
+pub(super) fn stand_ins(table: &Table<'_, '_>, found: &mut Found<'_>) -> StandIns {
+    let (mut releases, mut builds) = (Vec::new(), Vec::new());
+    if let Some(item) = table.item("releases") {
+        let field = table.field("releases");
+        let expected = "a list of `{ product = \"api-server\", from = 3 }`";
+        let all = list(&field, expected, item, found, |i, found| {
+            let release = Table::element(&field, i, found)?;
+            release.only(&["product", "from"], "field", found);
+            let product = release.needed(("product", "which product"), found)?;
+            let product = text(&field, NAME, product, found)?;
+            let product = name(&field, NAME, &product, found, RoleName::new);
+            let from = release.needed(("from", "the first version that is trusted"), found)?;
+            let from = number::<u64>(&field, "a version, one number that grows", from, found);
+            Some((product?, from?.value))
+        });
+        distinct(&field, &all, |r| r.0.clone(), |r| r.0.to_string(), found);
+        releases = all.into_iter().map(|a| a.value).collect();
+    }
+    if let Some(item) = table.item("builds") {
+        let field = table.field("builds");
         let expected = "a source like git+https://example.com/api, without query and fragment";
-        Source::new(t).ok_or_else(|| bad(&at("builds"), expected, t))
-    };
-    Ok((
-        p.releases.iter().map(product).collect::<Result<_>>()?,
-        p.builds.iter().map(source).collect::<Result<_>>()?,
-    ))
+        let read =
+            |i: Item<'_, '_>, found: &mut Found<'_>| word(&field, expected, i, found, Source::new);
+        let all = list(&field, TEXTS, item, found, read);
+        distinct(&field, &all, Clone::clone, ToString::to_string, found);
+        builds = all.into_iter().map(|a| a.value).collect();
+    }
+    (releases, builds)
 }

@@ -1,6 +1,10 @@
 //! The one file of a domain: the smallest one as it is promised, and every way it can be wrong.
 
+use evidence::appraise::Machines;
+
 use super::*;
+use crate::names::RoleName;
+use crate::policy::Outsider;
 
 /// The smallest domain, word for word as documented, with whole digests.
 fn smallest() -> String {
@@ -37,7 +41,7 @@ secrets = ["db-password"]
     )
 }
 
-fn compile(text: &str) -> Result<Policy> {
+fn compile(text: &str) -> Result<Policy, DomainFileError> {
     DomainFile::parse(text)?
         .compile(DomainRoot::new([1; 32]), 1, None, |f| (f == "node.corim").then(Vec::new))
 }
@@ -77,7 +81,7 @@ fn every_mistake_is_named() {
         ("9f9f", "9F9F", "96 lower-case hex digits"),
         ("sha384:9f", "sha384:9", "96 lower-case hex digits"),
         ("\"any-genuine\"", "\"any\"", "any-genuine"),
-        ("in = [\"eu\"]", "in = [\"moon\"]", "places that [place] names"),
+        ("in = [\"eu\"]", "in = [\"moon\"]", "unknown place `moon`; there are `eu`, `us`"),
         ("on = [\"snp\"]", "on = [\"software\"]", "no [hardware] section"),
         ("on = [\"snp\"]", "on = []", "can never be admitted"),
         ("[program.api]", "[program.API]", "a role"),

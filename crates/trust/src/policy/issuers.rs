@@ -10,6 +10,7 @@ use super::{list, read_list, text};
 use crate::claim::says::{DEPTH_MAX, LEVEL_MAX, is_plain_text};
 use crate::claim::{Basis, Country, Scope, Topic};
 use crate::names::RoleName;
+use crate::permission::is_name;
 
 /// Most endorsements a place may ask for.
 pub const NEED_MAX: u64 = 16;
@@ -35,7 +36,7 @@ pub struct Issuer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Its name in this policy.
-    pub name: RoleName,
+    pub name: String,
     /// How a machine is known to be in it.
     pub by: PlaceBy,
 }
@@ -122,7 +123,8 @@ impl Place {
 
     pub(super) fn decode(value: Value) -> Result<Self, CborError> {
         let mut f = Fields::from_value(value)?;
-        let name = RoleName::new(&f.text(1, "place")?).ok_or(CborError::Field("place"))?;
+        let name = Some(f.text(1, "place")?).filter(|n| is_name(n));
+        let name = name.ok_or(CborError::Field("place"))?;
         let by = match f.take_opt(2) {
             Some(region) => PlaceBy::AwsVlek(text(region).ok_or(CborError::Field("aws-vlek"))?),
             None => PlaceBy::Endorsed(Endorsed::decode(f.take(3, "endorsed")?)?),

@@ -137,7 +137,7 @@ fn placed(countries: &[&str], need: u64, issuers: Vec<Issuer>) -> Policy {
             basis: vec![Basis::GnssTpm],
             age_secs_max: 60,
         });
-        p.places = vec![Place { name: role("eu"), by }];
+        p.places = vec![Place { name: "eu".into(), by }];
         p.issuers = issuers;
     })
 }
@@ -175,7 +175,7 @@ fn a_delegation_that_lets_an_issuer_say_a_country_changes_the_answer() {
         p.hardware[0].profile = "snp-2026-11".into();
         p.programs[0].on = vec![evidence::Kind::Snp];
         p.programs[0].places = vec!["aws".into()];
-        p.places = vec![Place { name: role("aws"), by: PlaceBy::AwsVlek("eu-central-1".into()) }];
+        p.places = vec![Place { name: "aws".into(), by: PlaceBy::AwsVlek("eu-central-1".into()) }];
     });
     assert!(fails(&region, &within)[0].says.contains("no evidence says"));
 }

@@ -353,7 +353,7 @@ fn placed() -> World {
     World::new(|p| {
         p.programs[0].measurements = vec![asking()];
         p.programs[0].places = vec!["eu".into()];
-        p.places = vec![Place { name: role("eu"), by: PlaceBy::Endorsed(endorsed()) }];
+        p.places = vec![Place { name: "eu".into(), by: PlaceBy::Endorsed(endorsed()) }];
         let may = |n, scope| issuer(n, Topic::Place, scope);
         p.issuers = vec![may(10, names(&["DE"])), may(11, Scope::Any), may(12, names(&["US"]))];
     })

@@ -4,6 +4,7 @@ use evidence::appraise::Machines;
 use evidence::statement::HostOs;
 use evidence::{DomainRoot, Isolation, IssuerKey, Kind, MachineId, Measurement, RootDigest};
 use trust::claim::{Basis, Country, Scope, Source, Topic};
+use trust::describe;
 use trust::diff::{Change, Direction, diff};
 use trust::policy::{Endorsed, Issuer, Outsider, Place, PlaceBy};
 use trust::{DomainName, Policy, RoleName};
@@ -48,21 +49,29 @@ fn issuer(name: &str, key: u8) -> Issuer {
     }
 }
 
-fn place(name: &str) -> Place {
-    let by = PlaceBy::Endorsed(Endorsed {
+fn said() -> Endorsed {
+    Endorsed {
         countries: vec![Country::new("DE").unwrap()],
         need: 2,
         level: 2,
         basis: vec![Basis::AuditorVisit],
         age_secs_max: 86_400,
-    });
-    Place { name: RoleName::new(name).unwrap(), by }
+    }
+}
+
+fn place(name: &str) -> Place {
+    let by = PlaceBy::Endorsed(said());
+    Place { name: name.into(), by }
 }
 
 fn endorsed(p: &mut Policy) -> &mut Endorsed {
-    match &mut p.places[0].by {
+    let by = &mut p.places[0].by;
+    if !matches!(by, PlaceBy::Endorsed(_)) {
+        *by = PlaceBy::Endorsed(said());
+    }
+    match by {
         PlaceBy::Endorsed(e) => e,
-        PlaceBy::AwsVlek(_) => panic!("not edited together with it"),
+        PlaceBy::AwsVlek(_) => unreachable!("replaced above"),
     }
 }
 
@@ -193,4 +202,42 @@ fn machines_and_places_are_told_by_what_they_permit() {
     assert_eq!(diff(&places(&["eu"]), &places(&["eu", "us"]))[0].direction, Widens);
     assert_eq!(diff(&places(&["eu", "us"]), &places(&["eu"]))[0].direction, Narrows);
     assert_eq!(diff(&places(&["eu"]), &places(&[]))[0].direction, Widens);
+}
+
+/// Policies out of a few edits, so that many pairs are equal and many differ in several fields.
+fn edited() -> impl proptest::strategy::Strategy<Value = Policy> {
+    use proptest::prelude::*;
+    prop::collection::vec(0..EDITS.len(), 0..4).prop_map(|edits| {
+        changed(|p| {
+            for n in edits {
+                if p.programs.len() > 1 && !p.hardware.is_empty() {
+                    EDITS[n].0(p);
+                }
+            }
+        })
+    })
+}
+
+#[test]
+fn nothing_that_differs_goes_untold_and_nothing_is_told_that_does_not() {
+    use proptest::prelude::*;
+    let (same, differ) = (std::cell::Cell::new(0_u32), std::cell::Cell::new(0_u32));
+    let config = ProptestConfig { cases: 2000, ..ProptestConfig::default() };
+    proptest!(config, |(old in edited(), new in edited())| {
+        let told = diff(&old, &new);
+        prop_assert_eq!(told.is_empty(), old == new, "{:?}", told);
+        // The whole of a policy in words, shown to who signs a first one, leaves nothing out either.
+        prop_assert_eq!(describe::policy(&old) == describe::policy(&new), old == new);
+        let count = if old == new { &same } else { &differ };
+        count.set(count.get() + 1);
+    });
+    assert!(same.get() > 50 && differ.get() > 500, "{} alike, {} not", same.get(), differ.get());
+}
+
+#[test]
+fn every_field_stands_in_the_words_of_a_policy() {
+    for (edit, what, _) in EDITS {
+        let (old, new) = (describe::policy(&policy()), describe::policy(&changed(edit)));
+        assert_ne!(old, new, "{what}");
+    }
 }
