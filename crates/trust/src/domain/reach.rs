@@ -5,7 +5,7 @@
 //! hardware before its first program (and the authority may run on one that no program uses), and one executable may well have two roles.
 
 use core::ops::Range;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evidence::appraise::Machines;
 use evidence::{Kind, Measurement};
@@ -14,26 +14,60 @@ use super::mistake::{Found, Wrong};
 use super::near::seen;
 use super::read::unknown;
 use super::{Draft, Spans};
+use crate::names::RoleName;
 use crate::policy::Program;
 
 pub(super) fn check(draft: &Draft, found: &mut Found<'_>) {
+    let index = Index::of(draft);
     look_alikes(draft, found);
     for (spans, program) in &draft.programs {
-        hardware(draft, spans, program, found);
+        hardware(&index, spans, program, found);
         places(draft, spans, program, found);
-        peers(draft, spans, program, found);
+        peers(&index, spans, program, found);
     }
-    idle(draft, found);
+    idle(draft, &index, found);
     two_roles(draft, found);
+}
+
+/// What every program is held against, gathered once: files of many programs cost no more than reading them.
+struct Index<'d> {
+    /// Roles, and whether they listen.
+    roles: BTreeMap<&'d str, bool>,
+    /// Roles somebody connects to.
+    reached: BTreeSet<&'d str>,
+    /// Kinds that have a section.
+    stated: Vec<Kind>,
+    /// Kinds some program runs on.
+    used: Vec<Kind>,
+    /// Places some program runs in.
+    inhabited: BTreeSet<&'d str>,
+}
+
+impl<'d> Index<'d> {
+    fn of(draft: &'d Draft) -> Self {
+        let programs = || draft.programs.iter().map(|(_, p)| p);
+        let runs_on = |kind: &Kind| programs().any(|p| p.on.contains(kind));
+        Self {
+            roles: draft
+                .programs
+                .iter()
+                .map(|(s, p)| (p.role.as_str(), s.listen.is_some()))
+                .collect(),
+            reached: programs().flat_map(|p| p.connect.iter().map(RoleName::as_str)).collect(),
+            stated: draft.hardware.iter().map(|(_, s)| s.hardware.kind).collect(),
+            used: Kind::ALL.into_iter().filter(runs_on).collect(),
+            inhabited: programs().flat_map(|p| p.places.iter().map(String::as_str)).collect(),
+        }
+    }
 }
 
 fn field(program: &Program, key: &str) -> String {
     format!("program.{}.{key}", program.role)
 }
 
-fn hardware(draft: &Draft, spans: &Spans, program: &Program, found: &mut Found<'_>) {
+fn hardware(index: &Index<'_>, spans: &Spans, program: &Program, found: &mut Found<'_>) {
     for (kind, at) in program.on.iter().zip(&spans.on) {
-        if !draft.hardware.iter().any(|(_, s)| s.hardware.kind == *kind) {
+        if !index.stated.contains(kind) {
             let why = "names a kind of hardware that has no [hardware] section, so it can never run there";
             found.error(at, &field(program, "on"), Wrong::Impossible { why });
         }
@@ -42,9 +76,9 @@ fn hardware(draft: &Draft, spans: &Spans, program: &Program, found: &mut Found<'
 
 fn places(draft: &Draft, spans: &Spans, program: &Program, found: &mut Found<'_>) {
     let field = field(program, "in");
-    let known = draft.places.keys().map(String::as_str).collect::<Vec<_>>();
     for (place, at) in program.places.iter().zip(&spans.places) {
-        if !draft.places.contains_key(place) {
+        if !draft.places.contains_key(place) && !found.is_full() {
+            let known = draft.places.keys().map(String::as_str).collect::<Vec<_>>();
             found.error(at, &field, unknown("place", place, &known));
         }
     }
@@ -67,17 +101,20 @@ fn places(draft: &Draft, spans: &Spans, program: &Program, found: &mut Found<'_>
     }
 }
 
-fn peers(draft: &Draft, spans: &Spans, program: &Program, found: &mut Found<'_>) {
-    let known = draft.programs.iter().map(|(_, p)| p.role.as_str()).collect::<Vec<_>>();
+fn peers(index: &Index<'_>, spans: &Spans, program: &Program, found: &mut Found<'_>) {
     for (peer, at) in program.connect.iter().zip(&spans.connect) {
         let field = field(program, "connect");
-        match draft.programs.iter().find(|(_, p)| p.role == *peer) {
-            None => found.error(at, &field, unknown("role", peer.as_str(), &known)),
-            Some((listens, _)) if listens.listen.is_none() => {
+        match index.roles.get(peer.as_str()) {
+            None if found.is_full() => {}
+            None => {
+                let known = index.roles.keys().copied().collect::<Vec<_>>();
+                found.error(at, &field, unknown("role", peer.as_str(), &known));
+            }
+            Some(false) => {
                 let why = "names a role that listens on no port, so nothing can connect to it; give that role `listen`";
                 found.error(at, &field, Wrong::Impossible { why });
             }
-            Some(_) => {}
+            Some(true) => {}
         }
     }
     if let Some(at) = spans.clients.as_ref().filter(|_| spans.listen.is_none()) {
@@ -87,9 +124,9 @@ fn peers(draft: &Draft, spans: &Spans, program: &Program, found: &mut Found<'_>)
 }
 
 /// What has no effect yet.
-fn idle(draft: &Draft, found: &mut Found<'_>) {
+fn idle(draft: &Draft, index: &Index<'_>, found: &mut Found<'_>) {
     for (spans, program) in &draft.programs {
-        let reached = draft.programs.iter().any(|(_, p)| p.connect.contains(&program.role));
+        let reached = index.reached.contains(program.role.as_str());
         let listens = spans.listen.as_ref().filter(|_| !program.listen.is_empty());
         if let Some(at) = listens.filter(|_| !reached && program.outsiders.is_empty()) {
             let why = format!(
@@ -101,7 +138,7 @@ fn idle(draft: &Draft, found: &mut Found<'_>) {
     }
     for (at, section) in &draft.hardware {
         let kind = section.hardware.kind;
-        if !draft.programs.is_empty() && !draft.programs.iter().any(|(_, p)| p.on.contains(&kind)) {
+        if !draft.programs.is_empty() && !index.used.contains(&kind) {
             let why = format!(
                 "no program runs on it; name {kind} in a program's `on`, or take the section away"
             );
@@ -109,7 +146,7 @@ fn idle(draft: &Draft, found: &mut Found<'_>) {
         }
     }
     for (place, at) in &draft.places {
-        if !draft.programs.iter().any(|(_, p)| p.places.contains(place)) {
+        if !index.inhabited.contains(place.as_str()) {
             let why =
                 format!("no program runs there; name {place} in a program's `in`, or take it away");
             found.warning(at, &format!("place.{place}"), Wrong::Idle { why });
