@@ -142,6 +142,14 @@ fn every_kind_of_key_signs_and_the_last_one_puts_the_policy_in_force() {
     assert!(first.contains("signed by ana (SHA256:"), "{first}");
     let status = says(&stage, 0, &["policy", "status"]);
     assert!(status.contains(&format!("policy-1: {} more", owners.len() - 1)), "{status}");
+    let json = says(&stage, 0, &["policy", "status", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let waits = &json["pending"][0];
+    assert_eq!(
+        (&waits["name"], &waits["kind"]),
+        (&"policy-1".into(), &"casemate-policy@v1".into())
+    );
+    assert_eq!(waits["missing"].as_array().unwrap().len(), owners.len() - 1);
     // An encrypted one: ssh-keygen asks for its passphrase.
     let mut bo = stage.command(&["policy", "sign", "policy-1", "--key", "../bo"]);
     bo.current_dir(dir.join("bank")).env("SSH_ASKPASS", &passphrase);
