@@ -50,7 +50,7 @@ pub fn entries(domain: &Domain, log: &Path) -> Result<Vec<Vec<u8>>> {
     let signed = Signed::decode(&bytes)?;
     let authority = trust::EndorsedAuthority::verify(&signed, &domain.genesis, crate::clock::now());
     let authority = authority.map_err(|e| {
-        Failure::Refused(format!("{e}; after a change of signers or an ended endorsement, `casemate stop` and `casemate up` ask those who sign now"))
+        Failure::Refused(format!("{e}; after a change of signers or an ended endorsement, `casemate up` asks those who sign now"))
     })?;
     let verifier = Verifier::parse(&authority.endorsement().log)?;
     ledger::disk::audit(log, &verifier).map_err(|e| Failure::Refused(e.to_string()).into())

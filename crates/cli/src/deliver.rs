@@ -1,8 +1,9 @@
 //! What happens to an object once enough owners have signed it: a policy comes into force, other owners sign from then on, the authority is
 //! endorsed, a revocation closes connections, a role secret gets its value.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use channel::admission::{Bundle, client};
+use trust::SignerChange;
 use trust::pending::{Pending, Subject};
 use trust::signing::Signed;
 
@@ -10,7 +11,7 @@ use crate::clock::now;
 use crate::domain::{Domain, replace};
 use crate::output::Failure;
 use crate::sign::{self, Stand, With};
-use crate::{secret, up};
+use crate::{audit, secret, up};
 
 /// Shows an object, signs it with what is at hand, and says how it stands; whoever else must sign finds it waiting.
 pub fn signed(domain: &Domain, new: Pending, subject: &Subject, with: &With) -> Result<Stand> {
@@ -39,7 +40,7 @@ pub fn submit(domain: &Domain, subject: &Subject, with: &With) -> Result<Option<
 pub fn deliver(domain: &Domain, subject: &Subject, signed: &Signed) -> Result<String> {
     let done = match subject {
         Subject::Policy(_) => policy(domain, subject, signed)?,
-        Subject::Signers(_) => signers(domain, signed)?,
+        Subject::Signers(change) => signers(domain, change, signed)?,
         Subject::Endorsement(_) => {
             if domain.monitor().is_ok() {
                 up::endorse(domain, signed)?;
@@ -69,7 +70,7 @@ fn policy(domain: &Domain, subject: &Subject, signed: &Signed) -> Result<String>
     sign::forget(domain, subject);
     let in_force = domain.put_in_force().map_err(|e| {
         Failure::Refused(format!(
-            "policy version {version} is signed and kept, and the authority did not take it: {e}; after a change of signers, `casemate stop` and `casemate up` tell it who signs now"
+            "policy version {version} is signed and kept, and the authority did not take it: {e}"
         ))
     })?;
     Ok(if in_force {
@@ -79,18 +80,30 @@ fn policy(domain: &Domain, subject: &Subject, signed: &Signed) -> Result<String>
     })
 }
 
-fn signers(domain: &Domain, signed: &Signed) -> Result<String> {
+/// Other owners sign from here on. Only while nothing runs: a running authority would go on taking what the old ones sign, and what it took after
+/// the border nobody would take again.
+fn signers(domain: &Domain, change: &SignerChange, signed: &Signed) -> Result<String> {
+    if domain.monitor().is_ok() {
+        bail!(Failure::Missing(format!(
+            "enough owners signed the change; it counts once nothing runs: `casemate stop`, then `casemate policy sign signers-{}`",
+            change.number
+        )));
+    }
+    // ATTACK: what the old owners signed since the change was proposed would be nobody's word.
+    let policy = domain.in_force()?.map(|p| (p.policy().version, p.digest()));
+    let (epoch, secrets) = audit::newest(domain)?;
+    if policy != change.policy || epoch != change.epoch || secrets != change.secrets {
+        bail!(Failure::Refused(format!(
+            "a policy, revocation or role secret came after this change was proposed; `casemate policy withdraw signers-{}` and propose it anew, it would make them nobody's word",
+            change.number
+        )));
+    }
     let mut genesis = domain.genesis.clone();
     genesis.follow(signed.clone()).map_err(|e| Failure::Refused(e.to_string()))?;
     replace(&domain.dir.join("genesis.cbor"), &genesis.encode_chain())?;
     let now = genesis.signers_now();
-    let up = if domain.monitor().is_ok() {
-        "; what runs hears of it after `casemate stop` and `casemate up`"
-    } else {
-        ""
-    };
     Ok(format!(
-        "{} of {} owners sign from now on, {} revoke; the domain root stays{up}",
+        "{} of {} owners sign from now on, {} revoke; the domain root stays, and `casemate up` asks them to endorse the authority",
         now.need(),
         now.keys().len(),
         now.revoke()

@@ -116,6 +116,11 @@ enum Policy {
     },
 }
 
+/// Examples that fail under what the domain file says now; none where there are no examples.
+pub fn failing(domain: &Domain) -> Result<Vec<String>> {
+    Ok(test::failing(domain, &domain.compile(1, None)?)?.unwrap_or_default())
+}
+
 /// Runs it.
 pub fn run(args: &PolicyArgs) -> Result<ExitCode> {
     if let Policy::Show { what: Some(name), from: None, format } = &args.command

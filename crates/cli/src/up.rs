@@ -115,9 +115,8 @@ pub fn start(domain: &Domain, with: &sign::With) -> Result<Started> {
     domain.trust_own_monitor()?;
     if domain.signs_alone() {
         domain.sign()?;
-    } else {
-        signed_for_this(domain)?;
     }
+    signed_for_this(domain)?;
     let run = domain.run_dir();
     fs::DirBuilder::new().mode(0o700).recursive(true).create(&run)?;
     let log = fs::OpenOptions::new().create(true).append(true).open(run.join("monitor.log"))?;
@@ -147,7 +146,7 @@ pub fn start(domain: &Domain, with: &sign::With) -> Result<Started> {
     })
 }
 
-/// A policy of several owners must trust this executable as monitor before anything starts.
+/// The policy must trust this executable as monitor before anything starts.
 fn signed_for_this(domain: &Domain) -> Result<()> {
     let own = own_measurement()?;
     let policy = domain.in_force()?;
@@ -159,7 +158,7 @@ fn signed_for_this(domain: &Domain) -> Result<()> {
             "no policy is signed yet; `casemate policy sign` proposes what the domain file says, and `casemate policy status` says who is missing".to_owned()
         )),
         Some(p) if !software(&p) => bail!(Failure::Missing(format!(
-            "policy version {} does not trust this executable (sha384:{own}) as monitor; it stands in the domain file now, `casemate policy sign` proposes it",
+            "policy version {} does not trust this executable (sha384:{own}) as monitor of a software machine, which is what `up` starts; name it under `image` of [hardware.software] (where that section is there, it stands there now) and run `casemate policy sign`",
             p.policy().version
         ))),
         Some(_) => Ok(()),

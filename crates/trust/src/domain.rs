@@ -10,6 +10,7 @@ mod near;
 mod reach;
 mod read;
 mod sections;
+mod voices;
 
 use core::ops::Range;
 use std::collections::BTreeMap;

@@ -58,14 +58,13 @@ impl Agent {
         command.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null());
         // Where the agent looks for the token's library's configuration.
         command.env("SOFTHSM2_CONF", dir.join("softhsm2.conf"));
-        let mut child = command.spawn().unwrap();
+        let agent = Self { child: command.spawn().unwrap(), socket };
         for _ in 0..500 {
-            if socket.exists() {
-                return Self { child, socket };
+            if agent.socket.exists() {
+                return agent;
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        let _ = child.kill();
         panic!("ssh-agent did not start");
     }
 
@@ -143,6 +142,14 @@ fn every_kind_of_key_signs_and_the_last_one_puts_the_policy_in_force() {
     assert!(first.contains("signed by ana (SHA256:"), "{first}");
     let status = says(&stage, 0, &["policy", "status"]);
     assert!(status.contains(&format!("policy-1: {} more", owners.len() - 1)), "{status}");
+    let json = says(&stage, 0, &["policy", "status", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let waits = &json["pending"][0];
+    assert_eq!(
+        (&waits["name"], &waits["kind"]),
+        (&"policy-1".into(), &"casemate-policy@v1".into())
+    );
+    assert_eq!(waits["missing"].as_array().unwrap().len(), owners.len() - 1);
     // An encrypted one: ssh-keygen asks for its passphrase.
     let mut bo = stage.command(&["policy", "sign", "policy-1", "--key", "../bo"]);
     bo.current_dir(dir.join("bank")).env("SSH_ASKPASS", &passphrase);
@@ -381,9 +388,19 @@ fn owners_endorse_release_revoke_and_hand_over_in_numbers_that_the_domain_says()
     says(&stage, 3, &["policy", "sign", "--key", "../cy"]);
     let half = says(&stage, 3, &["policy", "sign", "signers-1", "--key", "../di"]);
     assert!(half.contains("- cy (") && half.contains("+ comes di ("), "{half}");
-    says(&stage, 0, &["policy", "sign", "signers-1", "--key", "../ana"]);
-    assert_eq!(says(&stage, 0, &["policy", "status"]).lines().next(), Some(root.as_str()));
+    let enough = says(&stage, 3, &["policy", "sign", "signers-1", "--key", "../ana"]);
+    assert!(enough.contains("it counts once nothing runs"), "{enough}");
+    // What the old owners still sign would be nobody's word after the change: it is made anew.
+    let other = format!("sha384:{}", "ab".repeat(48));
+    says(&stage, 0, &["revoke", &other, "--key", "../bo"]);
     says(&stage, 0, &["stop"]);
+    let late = says(&stage, 1, &["policy", "sign", "signers-1"]);
+    assert!(late.contains("it would make them nobody's word"), "{late}");
+    says(&stage, 0, &["policy", "withdraw", "signers-1"]);
+    says(&stage, 3, &["policy", "sign", "--key", "../cy", "--key", "../di"]);
+    let done = says(&stage, 0, &["policy", "sign", "signers-1", "--key", "../ana"]);
+    assert!(done.contains("the domain root stays"), "{done}");
+    assert_eq!(says(&stage, 0, &["policy", "status"]).lines().next(), Some(root.as_str()));
     // What cy signed for the authority counts no longer; what was signed in their time does.
     says(&stage, 3, &["up", "--key", "../di"]);
     assert_eq!(

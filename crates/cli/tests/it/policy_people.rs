@@ -150,6 +150,11 @@ fn what_if_names_the_nearest_missing_fact_and_the_change() {
         let (code, said) = asked(args);
         assert!(code == 2 && said.contains(says), "{args:?}: {said}");
     }
+    // `up` starts a monitor on the software platform: nothing is started that the policy does not take.
+    let output = stage.run("shop", &["up"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("does not trust this executable"));
+    assert!(!stage.path().join("shop/run").exists());
     let output = stage.run("shop", &["explain", "api", "--on", "snp"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--what-if"));

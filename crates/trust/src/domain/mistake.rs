@@ -250,6 +250,11 @@ impl<'t> Found<'t> {
         self.put(Severity::Warning, at, field, wrong);
     }
 
+    /// Nothing more is told.
+    pub(super) fn is_full(&self) -> bool {
+        self.all.len() > MISTAKES_MAX
+    }
+
     /// What is no TOML; a letter in disguise is called that, because nobody sees it.
     pub(super) fn syntax(&mut self, e: &toml::de::Error) {
         let at = e.span().unwrap_or(0..0);
@@ -266,7 +271,7 @@ impl<'t> Found<'t> {
     }
 
     fn put(&mut self, severity: Severity, at: &Range<usize>, field: &str, wrong: Wrong) {
-        if self.all.len() > MISTAKES_MAX {
+        if self.is_full() {
             return;
         }
         let (field, wrong, severity) = if self.all.len() == MISTAKES_MAX {

@@ -5,7 +5,7 @@
 //! hardware before its first program (and the authority may run on one that no program uses), and one executable may well have two roles.
 
 use core::ops::Range;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evidence::appraise::Machines;
 use evidence::{Kind, Measurement};
@@ -13,30 +13,63 @@ use evidence::{Kind, Measurement};
 use super::mistake::{Found, Wrong};
 use super::near::seen;
 use super::read::unknown;
-use super::{Draft, Spans};
-use crate::claim::Topic;
+use super::{Draft, Spans, voices};
+use crate::names::RoleName;
 use crate::policy::{Place, PlaceBy, Program};
 
 pub(super) fn check(draft: &Draft, found: &mut Found<'_>) {
+    let index = Index::of(draft);
     look_alikes(draft, found);
     for (spans, program) in &draft.programs {
-        hardware(draft, spans, program, found);
+        hardware(&index, spans, program, found);
         places(draft, spans, program, found);
-        peers(draft, spans, program, found);
-        trust(draft, spans, program, found);
+        peers(&index, spans, program, found);
+        voices::trust(draft, spans, program, found);
     }
-    voices(draft, found);
-    idle(draft, found);
+    voices::check(draft, &index, found);
+    idle(draft, &index, found);
     two_roles(draft, found);
+}
+
+/// What every program is held against, gathered once: files of many programs cost no more than reading them.
+pub(super) struct Index<'d> {
+    /// Roles, and whether they listen.
+    pub(super) roles: BTreeMap<&'d str, bool>,
+    /// Roles somebody connects to.
+    reached: BTreeSet<&'d str>,
+    /// Kinds that have a section.
+    stated: Vec<Kind>,
+    /// Kinds some program runs on.
+    used: Vec<Kind>,
+    /// Places some program runs in.
+    inhabited: BTreeSet<&'d str>,
+}
+
+impl<'d> Index<'d> {
+    fn of(draft: &'d Draft) -> Self {
+        let programs = || draft.programs.iter().map(|(_, p)| p);
+        let runs_on = |kind: &Kind| programs().any(|p| p.on.contains(kind));
+        Self {
+            roles: draft
+                .programs
+                .iter()
+                .map(|(s, p)| (p.role.as_str(), s.listen.is_some()))
+                .collect(),
+            reached: programs().flat_map(|p| p.connect.iter().map(RoleName::as_str)).collect(),
+            stated: draft.hardware.iter().map(|(_, s)| s.hardware.kind).collect(),
+            used: Kind::ALL.into_iter().filter(runs_on).collect(),
+            inhabited: programs().flat_map(|p| p.places.iter().map(String::as_str)).collect(),
+        }
+    }
 }
 
 fn field(program: &Program, key: &str) -> String {
     format!("program.{}.{key}", program.role)
 }
 
-fn hardware(draft: &Draft, spans: &Spans, program: &Program, found: &mut Found<'_>) {
+fn hardware(index: &Index<'_>, spans: &Spans, program: &Program, found: &mut Found<'_>) {
     for (kind, at) in program.on.iter().zip(&spans.on) {
-        if !draft.hardware.iter().any(|(_, s)| s.hardware.kind == *kind) {
+        if !index.stated.contains(kind) {
             let why = "names a kind of hardware that has no [hardware] section, so it can never run there";
             found.error(at, &field(program, "on"), Wrong::Impossible { why });
         }
@@ -45,9 +78,9 @@ fn hardware(draft: &Draft, spans: &Spans, program: &Program, found: &mut Found<'
 
 fn places(draft: &Draft, spans: &Spans, program: &Program, found: &mut Found<'_>) {
     let field = field(program, "in");
-    let known = draft.places.keys().map(String::as_str).collect::<Vec<_>>();
     for (place, at) in program.places.iter().zip(&spans.places) {
-        if !draft.places.contains_key(place) {
+        if !draft.places.contains_key(place) && !found.is_full() {
+            let known = draft.places.keys().map(String::as_str).collect::<Vec<_>>();
             found.error(at, &field, unknown("place", place, &known));
         }
     }
@@ -76,80 +109,20 @@ fn places(draft: &Draft, spans: &Spans, program: &Program, found: &mut Found<'_>
     }
 }
 
-/// A program that nothing and nobody could ever vouch for.
-fn trust(draft: &Draft, spans: &Spans, program: &Program, found: &mut Found<'_>) {
-    let stated = !program.releases.is_empty() || !program.builds.is_empty();
-    let vouched = draft.issuers.iter().flat_map(|(_, i)| &i.may).any(|(topic, scope)| {
-        matches!(topic, Topic::Program | Topic::Upgrade) && scope.contains(program.role.as_str())
-    });
-    // An empty list was noted where it stands.
-    if !spans.says_measurement && !stated && !vouched {
-        let why = "what is trusted for this role; `casemate add` writes it, or `releases`, `builds` or an issuer stand in for it";
-        let wrong = Wrong::Missing { name: "measurement", why };
-        found.error(&spans.name, &format!("program.{}", program.role), wrong);
-    }
-}
-
-/// Issuers against what there is to speak about, and places against who could speak of them.
-fn voices(draft: &Draft, found: &mut Found<'_>) {
-    let programs = || draft.programs.iter().map(|(_, p)| p);
-    let roles = programs().map(|p| p.role.to_string()).collect::<Vec<_>>();
-    let products = programs().flat_map(|p| &p.releases).map(|(p, _)| p.to_string());
-    let products = products.collect::<Vec<_>>();
-    let sources = programs().flat_map(|p| &p.builds).map(ToString::to_string);
-    let sources = sources.collect::<Vec<_>>();
-    let mut keys = BTreeMap::new();
-    for (spans, issuer) in &draft.issuers {
-        for (topic, named) in &spans.names {
-            let (what, known) = match topic {
-                Topic::Program | Topic::Upgrade | Topic::Distrust => ("role", &roles),
-                Topic::Release => ("product", &products),
-                Topic::Build => ("source", &sources),
-                Topic::Place => continue,
-            };
-            if !known.contains(&named.value) {
-                let known = known.iter().map(String::as_str).collect::<Vec<_>>();
-                let field = format!("issuer.{}.may.{}", issuer.name, topic.as_str());
-                found.error(&named.at, &field, unknown(what, &named.value, &known));
-            }
-        }
-        let (other, before) = keys.entry(issuer.key).or_insert((&issuer.name, &spans.name));
-        if *other != &issuer.name {
-            let (line, _) = found.place(before.start);
-            let why = format!("is the key of issuer.{other} of line {line}; one key is one voice");
-            let field = format!("issuer.{}.key", issuer.name);
-            found.error(&spans.key, &field, Wrong::Doubled { why });
-        }
-    }
-    for place in &draft.described {
-        let PlaceBy::Endorsed(wanted) = &place.by else { continue };
-        let heard = |i: &&crate::policy::Issuer| {
-            i.may.iter().any(|(topic, scope)| {
-                let about = |c: &crate::claim::Country| scope.contains(c.as_str());
-                *topic == Topic::Place && wanted.countries.iter().any(about)
-            })
-        };
-        let holders = draft.issuers.iter().map(|(_, i)| i).filter(heard).map(|i| &i.holder);
-        let holders = holders.collect::<std::collections::BTreeSet<_>>().len();
-        if u64::try_from(holders).unwrap_or(u64::MAX) < wanted.need {
-            let why = "asks for more independent issuers than may speak about its countries; holders count, not keys";
-            let at = draft.places.get(place.name.as_str()).cloned().unwrap_or_default();
-            found.error(&at, &format!("place.{}.need", place.name), Wrong::Impossible { why });
-        }
-    }
-}
-
-fn peers(draft: &Draft, spans: &Spans, program: &Program, found: &mut Found<'_>) {
-    let known = draft.programs.iter().map(|(_, p)| p.role.as_str()).collect::<Vec<_>>();
+fn peers(index: &Index<'_>, spans: &Spans, program: &Program, found: &mut Found<'_>) {
     for (peer, at) in program.connect.iter().zip(&spans.connect) {
         let field = field(program, "connect");
-        match draft.programs.iter().find(|(_, p)| p.role == *peer) {
-            None => found.error(at, &field, unknown("role", peer.as_str(), &known)),
-            Some((listens, _)) if listens.listen.is_none() => {
+        match index.roles.get(peer.as_str()) {
+            None if found.is_full() => {}
+            None => {
+                let known = index.roles.keys().copied().collect::<Vec<_>>();
+                found.error(at, &field, unknown("role", peer.as_str(), &known));
+            }
+            Some(false) => {
                 let why = "names a role that listens on no port, so nothing can connect to it; give that role `listen`";
                 found.error(at, &field, Wrong::Impossible { why });
             }
-            Some(_) => {}
+            Some(true) => {}
         }
     }
     if let Some(at) = spans.clients.as_ref().filter(|_| spans.listen.is_none()) {
@@ -159,9 +132,9 @@ fn peers(draft: &Draft, spans: &Spans, program: &Program, found: &mut Found<'_>)
 }
 
 /// What has no effect yet.
-fn idle(draft: &Draft, found: &mut Found<'_>) {
+fn idle(draft: &Draft, index: &Index<'_>, found: &mut Found<'_>) {
     for (spans, program) in &draft.programs {
-        let reached = draft.programs.iter().any(|(_, p)| p.connect.contains(&program.role));
+        let reached = index.reached.contains(program.role.as_str());
         let listens = spans.listen.as_ref().filter(|_| !program.listen.is_empty());
         if let Some(at) = listens.filter(|_| !reached && program.outsiders.is_empty()) {
             let why = format!(
@@ -173,7 +146,7 @@ fn idle(draft: &Draft, found: &mut Found<'_>) {
     }
     for (at, section) in &draft.hardware {
         let kind = section.hardware.kind;
-        if !draft.programs.is_empty() && !draft.programs.iter().any(|(_, p)| p.on.contains(&kind)) {
+        if !draft.programs.is_empty() && !index.used.contains(&kind) {
             let why = format!(
                 "no program runs on it; name {kind} in a program's `on`, or take the section away"
             );
@@ -181,7 +154,7 @@ fn idle(draft: &Draft, found: &mut Found<'_>) {
         }
     }
     for (place, at) in &draft.places {
-        if !draft.programs.iter().any(|(_, p)| p.places.contains(place)) {
+        if !index.inhabited.contains(place.as_str()) {
             let why =
                 format!("no program runs there; name {place} in a program's `in`, or take it away");
             found.warning(at, &format!("place.{place}"), Wrong::Idle { why });

@@ -46,7 +46,7 @@ impl<'a, 't> Table<'a, 't> {
     pub(super) fn only(&self, known: &[&str], what: &'static str, found: &mut Found<'_>) {
         for key in self.entries.keys() {
             let word: &str = key.get_ref();
-            if !known.contains(&word) {
+            if !known.contains(&word) && !found.is_full() {
                 let wrong = unknown(what, word, known);
                 found.error(&key.span(), &self.name, wrong);
             }

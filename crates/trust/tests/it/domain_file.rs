@@ -351,3 +351,23 @@ fn a_files_words_do_nothing_to_the_terminal_they_are_shown_on() {
     assert!(said.contains("unknown field `\\u{1b}[2Kx\\ny`"), "{said}");
     assert!(said.chars().all(|c| !c.is_control() || c == '\n') && said.lines().count() == 1);
 }
+
+#[test]
+fn ten_thousand_programs_that_connect_to_each_other_cost_no_more_than_reading_them() {
+    let (head, _) =
+        good().split_once("[program.api]").map(|(h, t)| (h.to_owned(), t.to_owned())).unwrap();
+    let mut text = head;
+    for i in 0..10_000_u32 {
+        let (measured, peer) = (format!("{i:096x}"), (i + 1) % 10_000);
+        text.push_str(&format!(
+            "[program.p{i}x]\nmeasurement = [\"sha384:{measured}\"]\non = [\"software\"]\nin = \"anywhere\"\nlisten = [80]\nconnect = [\"p{peer}x\"]\n"
+        ));
+    }
+    let begin = std::time::Instant::now();
+    // Numbers are digits to the eye: 1 is no l among them, but p1x and pix would be.
+    compile(&text).unwrap();
+    let wrong = text.replace("connect = [\"p", "connect = [\"q");
+    let all = DomainFile::parse(&wrong).unwrap_err();
+    assert_eq!(all.mistakes().len(), MISTAKES_MAX + 1);
+    assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
+}
