@@ -30,6 +30,7 @@ mod knob;
 pub mod layered;
 pub mod nitro;
 pub mod nvidia;
+pub mod predict;
 pub mod profile;
 pub mod psa;
 pub mod sgx;
