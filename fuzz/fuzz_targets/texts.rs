@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(file) => {
             let compiled = file.compile(DomainRoot::new([1; 32]), 1, None, |_| Some(Vec::new()));
             let policy = compiled.expect("a file that loads compiles");
-            assert_eq!(Policy::decode(&policy.encode()).as_ref(), Ok(&policy));
+            assert_eq!(Policy::decode(&policy.encode()), Ok(policy.clone()));
             Permissions::compile(&policy).expect("its permissions compile");
             let bytes = policy.encode();
             Subject::read(Namespace::Policy, &bytes).expect("its owners can sign it");

@@ -19,7 +19,6 @@ use crate::output::{Failure, Format, json};
 /// Ask the policy.
 #[derive(clap::Args)]
 #[command(
-    args_conflicts_with_subcommands = true,
     after_help = "Examples: casemate policy ask only api read db-password\n          casemate policy ask within DE,FR\n          casemate policy ask no-one\n\
 Without a question, every ready one is asked: production, no-one, who may do what, and whose key can make what true.\n\
 What is asked is the domain file as it stands, signed or not; --in-force asks the policy in force. Exit status 1: a counterexample was found."

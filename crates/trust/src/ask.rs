@@ -224,7 +224,7 @@ impl<'a> Asking<'a> {
     }
 
     fn no_one(&self) -> Answer {
-        let signers = &self.genesis.signers;
+        let signers = self.genesis.signers_now();
         let (mut found, mut gone) = (Vec::new(), Vec::new());
         if signers.need() < 2 {
             found.push(Counterexample {
@@ -283,7 +283,7 @@ impl<'a> Asking<'a> {
     #[must_use]
     pub fn attributes(&self) -> Vec<Attribute> {
         let mut all = Vec::new();
-        let signers = &self.genesis.signers;
+        let signers = self.genesis.signers_now();
         let owners = format!("{} of {} owners", signers.need(), signers.keys().len());
         all.push(Attribute {
             of: "policy".to_owned(),

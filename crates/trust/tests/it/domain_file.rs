@@ -371,3 +371,66 @@ fn ten_thousand_programs_that_connect_to_each_other_cost_no_more_than_reading_th
     assert_eq!(all.mistakes().len(), MISTAKES_MAX + 1);
     assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
 }
+
+#[test]
+fn a_file_that_loads_compiles_permits_and_can_be_signed_whatever_was_done_to_it() {
+    use proptest::prelude::*;
+    let words = [
+        "\"",
+        "[",
+        "]",
+        "=",
+        "\n",
+        "#",
+        "api",
+        "web",
+        "in",
+        "on",
+        "\"snp\"",
+        "\"software\"",
+        "[]",
+        "0",
+        "65536",
+        "[program.x]",
+        "connect",
+        "secrets = [\"a\", \"A\"]",
+        "\"anywhere\"",
+        "а",
+        "\u{1b}",
+        "{",
+        "}",
+        ",",
+        "revoke = 1",
+    ];
+    let edit = (0..2000_usize, 0..12_usize, prop::sample::select(words.to_vec()));
+    let loaded = std::cell::Cell::new(0_u32);
+    let config = ProptestConfig { cases: 4000, ..ProptestConfig::default() };
+    proptest!(config, |(edits in prop::collection::vec(edit, 0..3))| {
+        let mut text = good();
+        for (at, len, word) in edits {
+            let at = at % text.len();
+            let end = (at + len).min(text.len());
+            if text.is_char_boundary(at) && text.is_char_boundary(end) {
+                text.replace_range(at..end, word);
+            }
+        }
+        match DomainFile::parse(&text) {
+            Err(e) => {
+                let lines = text.split('\n').count();
+                prop_assert!(e.mistakes().iter().any(|m| m.severity == Severity::Error));
+                prop_assert!(e.mistakes().iter().all(|m| m.line <= lines), "{}", e);
+                prop_assert!(e.to_string().chars().all(|c| !c.is_control() || c == '\n'), "{}", e);
+            }
+            Ok(file) => {
+                loaded.set(loaded.get() + 1);
+                let compiled = file.compile(DomainRoot::new([1; 32]), 1, None, |_| Some(Vec::new()));
+                let policy = compiled.unwrap();
+                prop_assert_eq!(trust::Policy::decode(&policy.encode()), Ok(policy.clone()));
+                prop_assert!(trust::permission::Permissions::compile(&policy).is_ok());
+                let bytes = policy.encode();
+                prop_assert!(trust::Subject::read(trust::signing::Namespace::Policy, &bytes).is_ok());
+            }
+        }
+    });
+    assert!(loaded.get() > 400, "{} of 4000 loaded", loaded.get());
+}

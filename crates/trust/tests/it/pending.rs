@@ -221,3 +221,25 @@ fn junk_and_oversized_pending_objects_are_refused() {
         assert!(Pending::decode(&good[..cut], &three()).is_err(), "{cut}");
     }
 }
+
+#[test]
+fn whatever_is_exchanged_in_a_pending_file_no_signature_stands_over_other_bytes() {
+    use proptest::prelude::*;
+    let (mut pending, _) = waiting();
+    for n in [1, 2] {
+        pending.add(&sign(&pending, n), &three()).unwrap();
+    }
+    let genuine = pending.encode();
+    let edit = (0..genuine.len(), any::<u8>());
+    let config = ProptestConfig { cases: 3000, ..ProptestConfig::default() };
+    proptest!(config, |(edits in prop::collection::vec(edit, 1..4))| {
+        let mut bytes = genuine.clone();
+        for (at, by) in edits {
+            bytes[at] = bytes[at].wrapping_add(by);
+        }
+        if let Ok((read, _)) = Pending::decode(&bytes, &three()) {
+            prop_assert_eq!(&read.payload, &pending.payload);
+            prop_assert_eq!(read.namespace, pending.namespace);
+        }
+    });
+}
