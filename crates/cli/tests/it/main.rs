@@ -17,6 +17,7 @@ mod memory;
 mod owners;
 mod policy;
 mod policy_people;
+mod predicted;
 mod running;
 mod sdk;
 mod stage;

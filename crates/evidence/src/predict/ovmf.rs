@@ -19,41 +19,32 @@ const ENTRIES_MAX: usize = 64;
 const SECTIONS_MAX: u32 = 64;
 
 /// GUIDs as they stand in memory: the first three fields little-endian.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    reason = "evaluated by the compiler over constants"
+)]
 const fn guid(text: &[u8; 36]) -> [u8; 16] {
+    const fn nibble(c: u8) -> u8 {
+        match c {
+            b'0'..=b'9' => c - b'0',
+            b'a'..=b'f' => c - b'a' + 10,
+            _ => panic!("not a lower-case hex digit"),
+        }
+    }
     let order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
-    let mut plain = [0; 16];
+    let mut out = [0; 16];
     let (mut n, mut at) = (0, 0);
     while n < 16 {
-        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler over constants")]
         if text[at] == b'-' {
             at += 1;
         }
-        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler over constants")]
-        {
-            plain[n] = nibble(text[at]) << 4 | nibble(text[at + 1]);
-        }
+        out[order[n]] = nibble(text[at]) << 4 | nibble(text[at + 1]);
         at += 2;
         n += 1;
     }
-    let mut out = [0; 16];
-    n = 0;
-    while n < 16 {
-        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler over constants")]
-        {
-            out[order[n]] = plain[n];
-        }
-        n += 1;
-    }
     out
-}
-
-#[expect(clippy::panic, reason = "evaluated by the compiler over constants")]
-const fn nibble(c: u8) -> u8 {
-    match c {
-        b'0'..=b'9' => c - b'0',
-        b'a'..=b'f' => c - b'a' + 10,
-        _ => panic!("not a lower-case hex digit"),
-    }
 }
 
 const FOOTER: [u8; 16] = guid(b"96b582de-1fb2-45f7-baea-a366c55a082d");
