@@ -55,7 +55,9 @@ pub fn run() {
     let program = verify_program(&verified, &statement, &binder).unwrap();
     let revocations = Revocations::default();
     let leaf = SpkiDigest::new([1; 32]);
-    let context = trust::Context { now: NOW, leaf, narrow: None, revocations: &revocations };
+    let claims = trust::Claims::new();
+    let (revocations, claims) = (&revocations, &claims);
+    let context = trust::Context { now: NOW, leaf, narrow: None, revocations, claims };
     let decided = || decide(&[&policy], &program, &hardware, &context);
     let Decision::Granted(grant) = decided() else { panic!("not granted") };
     let record = DecisionRecord {
@@ -73,6 +75,9 @@ pub fn run() {
         connect: grant.connect.iter().map(ToString::to_string).collect(),
         listen: grant.listen.clone(),
         secrets: grant.secrets.clone(),
+        claims: grant.claims.clone(),
+        revocation: 0,
+        not_after: grant.not_after,
     };
     let prepared = checker::Prepared::new(&record).unwrap();
     assert!(prepared.proof_holds(&record).is_ok());

@@ -4,9 +4,11 @@
 //! are read here a second time from `docs/rules.md`). Each part is answered for itself: evidence, proof, permission.
 #![forbid(unsafe_code)]
 
+mod claims;
 mod permission;
 mod proof;
 pub mod record;
+mod rules;
 
 use evidence::controls::holds;
 use evidence::layered::{verify_monitor, verify_program_digest};
@@ -58,8 +60,9 @@ pub fn recheck(record: &DecisionRecord) -> Report {
     };
     let facts = recheck_evidence(record, &policy);
     let proof = match &facts {
-        Ok(facts) => proof::check(&record.proof, facts, &policy, &record.role)
-            .map_or_else(Part::Failed, |()| Part::Rechecked),
+        Ok(facts) => {
+            proof::check(record, facts, &policy).map_or_else(Part::Failed, |()| Part::Rechecked)
+        }
         Err(_) => Part::InputWithheld("facts of evidence that does not hold"),
     };
     Report {
@@ -93,7 +96,7 @@ impl Prepared {
     /// # Errors
     /// The step that does not follow.
     pub fn proof_holds(&self, record: &DecisionRecord) -> Result<(), String> {
-        proof::check(&record.proof, &self.facts, &self.policy, &record.role)
+        proof::check(record, &self.facts, &self.policy)
     }
 }
 
@@ -108,6 +111,10 @@ pub(crate) struct Facts {
     pub(crate) isolation: String,
     pub(crate) host: String,
     pub(crate) leaf: String,
+    /// The provider's region, where a certificate names one.
+    pub(crate) region: Option<String>,
+    /// Last second the evidence holds.
+    pub(crate) until: i64,
     /// Profiles of the policy whose every knob the hardware satisfies.
     pub(crate) profiles: Vec<String>,
 }
@@ -154,6 +161,11 @@ fn recheck_evidence(record: &DecisionRecord, policy: &record::Policy) -> Result<
         isolation: s.isolation.as_str().to_owned(),
         host: s.host.as_str().to_owned(),
         leaf,
+        region: match &f.monitor.hardware.detail {
+            Detail::Snp(snp) => snp.csp_id.clone(),
+            _ => None,
+        },
+        until: program.holds_until().unix(),
         profiles,
     })
 }

@@ -5,12 +5,15 @@ use ciborium::Value;
 use evidence::cbor::{self, Fields};
 use evidence::controls::holds;
 
-use crate::Facts;
-use crate::record::Policy;
+use crate::record::{DecisionRecord, Policy};
+use crate::rules::World;
+use crate::{Facts, claims, rules};
 
 /// A proof of ten thousand steps is no proof of ours.
 const STEPS_MAX: usize = 10_000;
 const LEN_MAX: usize = 1 << 20;
+/// No grant lives longer.
+const LIFE_SECS_MAX: i64 = 3600;
 
 struct Step {
     rule: String,
@@ -18,21 +21,26 @@ struct Step {
     says: Vec<String>,
 }
 
-/// True ... or why not.
-pub(crate) fn check(
-    proof: &[u8],
-    facts: &Facts,
-    policy: &Policy,
-    role: &str,
-) -> Result<(), String> {
-    let steps = read(proof).ok_or("the proof cannot be read")?;
+/// Nothing if every step follows and the last is the role granted, for as long as it was granted; or why not.
+pub(crate) fn check(record: &DecisionRecord, facts: &Facts, policy: &Policy) -> Result<(), String> {
+    let steps = read(&record.proof).ok_or("the proof cannot be read")?;
+    let leaves = claims::leaves(&record.claims, record.domain, record.at)?;
+    let world = World { facts, policy, at: record.at.unix() };
     for (n, step) in steps.iter().enumerate() {
         let earlier = |p: &usize| if *p < n { steps.get(*p) } else { None };
         let premises = step.premises.iter().map(earlier).collect::<Option<Vec<_>>>();
         let premises = premises
             .ok_or_else(|| format!("step {} rests on a later step", n.saturating_add(1)))?;
         let premises = premises.iter().map(|s| words(&s.says)).collect::<Vec<_>>();
-        if !holds("proof_step", follows(&step.rule, &premises, &words(&step.says), facts, policy)) {
+        let premises = premises.iter().map(Vec::as_slice).collect::<Vec<_>>();
+        let says = words(&step.says);
+        let follows = match (step.rule.as_str(), premises.as_slice()) {
+            ("policy", []) => rules::stated(&says, &world),
+            ("evidence", []) => rules::shown(&says, facts),
+            ("claim", []) => leaves.contains(&step.says),
+            (rule, premises) => rules::follows(rule, premises, &says, &world),
+        };
+        if !holds("proof_step", follows) {
             return Err(format!(
                 "step {} ({}) does not follow: {}",
                 n.saturating_add(1),
@@ -41,98 +49,25 @@ pub(crate) fn check(
             ));
         }
     }
-    let last = steps.last().map(|s| words(&s.says)).unwrap_or_default();
-    let proved = last == ["key-speaks-for-role", facts.leaf.as_str(), role];
-    if holds("proof_conclusion", proved) {
-        Ok(())
-    } else {
-        Err("the proof ends somewhere else than at the role granted".to_owned())
-    }
+    conclusion(&steps, record, facts)
 }
 
-/// The rules. A premise that is missing, or one too many, is no match.
-fn follows(
-    rule: &str,
-    premises: &[Vec<&str>],
-    says: &[&str],
-    facts: &Facts,
-    policy: &Policy,
-) -> bool {
-    let premises = premises.iter().map(Vec::as_slice).collect::<Vec<_>>();
-    match (rule, premises.as_slice(), says) {
-        ("policy", [], ["policy-takes-hardware", kind, profile]) => {
-            let fits = facts.profiles.iter().any(|p| p == profile);
-            policy.hardware.iter().any(|h| h.kind == *kind && h.profile == *profile)
-                && holds("recheck_profile", fits)
-        }
-        ("policy", [], ["policy-trusts", program, role, kind]) => policy.programs.iter().any(|p| {
-            // Evidence of this version proves no place, so a program with one is trusted nowhere.
-            p.role == *role
-                && p.places.is_empty()
-                && p.measurements.iter().any(|m| m == program)
-                && p.on.iter().any(|k| k == kind)
-        }),
-        ("evidence", [], ["evidence-shows-machine", kind, image, machine]) => {
-            facts.kind == *kind && facts.image == *image && facts.machine == *machine
-        }
-        ("evidence", [], ["evidence-binds-monitor", key]) => facts.statement_key == *key,
-        ("evidence", [], ["monitor-states", key, program, isolation, leaf]) => {
-            facts.statement_key == *key
-                && facts.program == *program
-                && facts.isolation == *isolation
-                && facts.leaf == *leaf
-        }
-        // R1: the policy takes this hardware, its image and its machine, and evidence shows one.
-        (
-            "R1",
-            [
-                ["policy-takes-hardware", k1, profile],
-                ["evidence-shows-machine", k2, image, machine],
-            ],
-            ["machine-genuine", k3],
-        ) => {
-            k1 == k2
-                && k2 == k3
-                && policy.hardware.iter().any(|h| {
-                    h.kind == *k1
-                        && h.profile == *profile
-                        && h.images.iter().any(|i| i == image)
-                        && h.machines.as_ref().is_none_or(|m| m.iter().any(|m| m == machine))
-                })
-        }
-        // R2: a genuine machine's evidence covers the monitor's key.
-        (
-            "R2",
-            [["machine-genuine", _], ["evidence-binds-monitor", k1]],
-            ["monitor-trusted", k2],
-        ) => k1 == k2,
-        // R3: what a trusted monitor states of a program's key, under isolation and a host the policy takes.
-        (
-            "R3",
-            [["monitor-trusted", k1], ["monitor-states", k2, p1, isolation, l1]],
-            ["key-speaks-for-program", l2, p2],
-        ) => {
-            k1 == k2
-                && p1 == p2
-                && l1 == l2
-                && policy.hardware.iter().any(|h| {
-                    h.kind == facts.kind
-                        && h.isolation.iter().any(|i| i == isolation)
-                        && h.host.contains(&facts.host)
-                })
-        }
-        // R4: the program is trusted for the role on the kind of the genuine machine.
-        (
-            "R4",
-            [
-                ["key-speaks-for-program", l1, p1],
-                ["policy-trusts", p2, r1, k1],
-                ["machine-genuine", k2],
-            ],
-            ["key-speaks-for-role", l2, r2],
-        ) => l1 == l2 && p1 == p2 && r1 == r2 && k1 == k2,
-        _ => false,
+/// The last step is the role that was granted, and what was granted ends with it.
+fn conclusion(steps: &[Step], record: &DecisionRecord, facts: &Facts) -> Result<(), String> {
+    let last = steps.last().map(|s| words(&s.says)).unwrap_or_default();
+    let proved = matches!(last.as_slice(), ["key-speaks-for-role", leaf, role, _]
+        if *leaf == facts.leaf && *role == record.role);
+    if !holds("proof_conclusion", proved) {
+        return Err("the proof ends somewhere else than at the role granted".to_owned());
     }
+    let until = last.get(3).and_then(|t| t.parse::<i64>().ok());
+    let until = until.ok_or("the proof ends without saying until when")?;
+    let latest = until.min(facts.until).min(record.at.unix().saturating_add(LIFE_SECS_MAX));
+    let lives = record.at <= record.not_after && record.not_after.unix() <= latest;
+    if !holds("recheck_life", lives) {
+        return Err("what was granted outlives what it rests on".to_owned());
+    }
+    Ok(())
 }
 
 fn words(says: &[String]) -> Vec<&str> {
@@ -141,7 +76,7 @@ fn words(says: &[String]) -> Vec<&str> {
 
 fn read(proof: &[u8]) -> Option<Vec<Step>> {
     let mut f = Fields::from_value(cbor::decode(proof, LEN_MAX).ok()?).ok()?;
-    f.version(1).ok()?;
+    f.version(2).ok()?;
     let steps = f.array(2, "steps").ok()?;
     f.finish().ok()?;
     if steps.len() > STEPS_MAX {

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 /// Longest record.
 pub const LEN_MAX: usize = 80 << 20;
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Why bytes are no record.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -47,6 +47,12 @@ pub struct DecisionRecord {
     pub listen: Vec<u16>,
     /// Secrets it may be given, by name.
     pub secrets: Vec<String>,
+    /// The claims the proof rests on, as they came.
+    pub claims: Vec<Vec<u8>>,
+    /// How many revocations of the domain were known.
+    pub revocation: u64,
+    /// Last second of what was granted.
+    pub not_after: Time,
 }
 
 fn bytes(b: &[u8]) -> Value {
@@ -84,6 +90,9 @@ impl DecisionRecord {
             (15, texts(&self.connect)),
             (16, Value::Array(self.listen.iter().map(|p| Value::from(*p)).collect())),
             (17, texts(&self.secrets)),
+            (18, Value::Array(self.claims.iter().map(|c| bytes(c)).collect())),
+            (19, self.revocation.into()),
+            (20, self.not_after.unix().into()),
         ]))
     }
 
@@ -123,6 +132,13 @@ impl DecisionRecord {
             connect: read_texts(f.array(15, "connect")?, "connect")?,
             listen: read_ports(f.array(16, "listen")?)?,
             secrets: read_texts(f.array(17, "secrets")?, "secrets")?,
+            claims: f
+                .array(18, "claims")?
+                .into_iter()
+                .map(|v| v.into_bytes().map_err(|_| CborError::Field("claims")))
+                .collect::<Result<_, _>>()?,
+            revocation: f.uint(19, "revocation")?,
+            not_after: Time::from_unix(f.int(20, "not_after")?),
         };
         f.finish()?;
         Ok(record)
@@ -136,6 +152,26 @@ pub(crate) struct Policy {
     /// Kind of hardware, its profile, images in hex, machines in hex (none: any genuine), isolation and host values.
     pub(crate) hardware: Vec<Hardware>,
     pub(crate) programs: Vec<Program>,
+    pub(crate) issuers: Vec<Issuer>,
+    pub(crate) places: Vec<Place>,
+}
+
+/// Somebody whose claims count: its key and until when in the spelling of proofs, scopes as `*` or names with commas.
+#[derive(Clone, Debug)]
+pub(crate) struct Issuer {
+    pub(crate) key: String,
+    pub(crate) holder: String,
+    pub(crate) may: Vec<(String, String)>,
+    pub(crate) depth: u64,
+    pub(crate) until: i64,
+}
+
+/// A place: the words of its leaf in a proof, after its name.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) name: String,
+    /// The leaf's name, and its arguments.
+    pub(crate) leaf: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -158,6 +194,8 @@ pub(crate) struct Program {
     pub(crate) listen: Vec<u16>,
     pub(crate) connect: Vec<String>,
     pub(crate) secrets: Vec<String>,
+    pub(crate) releases: Vec<(String, u64)>,
+    pub(crate) builds: Vec<String>,
 }
 
 fn hexes(v: Vec<Value>, name: &'static str) -> Result<Vec<String>, CborError> {
@@ -175,9 +213,10 @@ impl Policy {
     /// Every field is read or refused: a policy that says more than this reader knows is not judged by the rest of it.
     pub(crate) fn read(payload: &[u8]) -> Result<Self, CborError> {
         let mut f = Fields::decode(payload, LEN_MAX)?;
-        // The second format says besides who may connect without being a program: nothing a decision rests on.
+        // The second format says besides who may connect without being a program, nothing a decision rests on; the third
+        // whose claims count.
         let format = match f.uint(1, "version")? {
-            known @ (1 | 2) => known,
+            known @ 1..=3 => known,
             other => return Err(CborError::Version(other)),
         };
         for (key, name) in [(2, "domain"), (4, "policy version"), (5, "previous")] {
@@ -214,13 +253,98 @@ impl Policy {
                 listen: read_ports(p.array(5, "listen")?)?,
                 connect: read_texts(p.array(6, "connect")?, "connect")?,
                 secrets: read_texts(p.array(7, "secrets")?, "secrets")?,
+                releases: if format < 3 { Vec::new() } else { releases(p.array(9, "releases")?)? },
+                builds: if format < 3 {
+                    Vec::new()
+                } else {
+                    read_texts(p.array(10, "builds")?, "builds")?
+                },
             });
-            if format == 2 {
+            if format > 1 {
                 read_texts(p.array(8, "outsiders")?, "outsiders")?;
             }
             p.finish()?;
         }
+        let (mut issuers, mut places) = (Vec::new(), Vec::new());
+        if format == 3 {
+            let all = f.array(8, "issuers")?.into_iter();
+            issuers = all.map(Issuer::read).collect::<Result<_, _>>()?;
+            let all = f.array(9, "places")?.into_iter();
+            places = all.map(Place::read).collect::<Result<_, _>>()?;
+        }
         f.finish()?;
-        Ok(Self { root, hardware, programs })
+        Ok(Self { root, hardware, programs, issuers, places })
+    }
+}
+
+fn releases(items: Vec<Value>) -> Result<Vec<(String, u64)>, CborError> {
+    let release = |v: Value| {
+        let [product, from] = <[Value; 2]>::try_from(v.into_array().ok()?).ok()?;
+        Some((product.into_text().ok()?, u64::try_from(from.into_integer().ok()?).ok()?))
+    };
+    items.into_iter().map(|v| release(v).ok_or(CborError::Field("releases"))).collect()
+}
+
+/// A scope as proofs spell it.
+pub(crate) fn scope(value: Value) -> Option<String> {
+    match value {
+        Value::Text(t) if t == "*" => Some(t),
+        Value::Array(names) => {
+            let names = names.into_iter().map(|n| n.into_text().ok());
+            let names = names.collect::<Option<Vec<_>>>()?;
+            let sound = |n: &String| !n.is_empty() && n != "*" && !n.contains(',');
+            (!names.is_empty() && names.iter().all(sound)).then(|| names.join(","))
+        }
+        _ => None,
+    }
+}
+
+impl Issuer {
+    fn read(value: Value) -> Result<Self, CborError> {
+        let mut f = Fields::from_value(value)?;
+        f.text(1, "issuer")?;
+        let may = |v: Value| {
+            let [topic, names] = <[Value; 2]>::try_from(v.into_array().ok()?).ok()?;
+            Some((topic.into_text().ok()?, scope(names)?))
+        };
+        let issuer = Self {
+            key: hex::encode(f.bytes(2, "key")?),
+            holder: f.text(3, "holder")?,
+            may: f
+                .array(4, "may")?
+                .into_iter()
+                .map(|v| may(v).ok_or(CborError::Field("may")))
+                .collect::<Result<_, _>>()?,
+            depth: f.uint(5, "depth")?,
+            until: f.int(6, "until")?,
+        };
+        f.finish()?;
+        Ok(issuer)
+    }
+}
+
+impl Place {
+    fn read(value: Value) -> Result<Self, CborError> {
+        let mut f = Fields::from_value(value)?;
+        let name = f.text(1, "place")?;
+        let leaf = match f.take_opt(2) {
+            Some(region) => {
+                let region = region.into_text().map_err(|_| CborError::Field("aws-vlek"))?;
+                vec!["policy-place-region".to_owned(), region]
+            }
+            None => {
+                let mut e = Fields::from_value(f.take(3, "endorsed")?)?;
+                let countries = read_texts(e.array(1, "countries")?, "countries")?.join(",");
+                let (need, level) = (e.uint(2, "need")?, e.uint(3, "level")?);
+                let basis = read_texts(e.array(4, "basis")?, "basis")?.join(",");
+                let age = e.int(5, "age")?;
+                e.finish()?;
+                let words = [countries, need.to_string(), level.to_string(), basis];
+                let head = ["policy-place".to_owned()].into_iter();
+                head.chain(words).chain([age.to_string()]).collect()
+            }
+        };
+        f.finish()?;
+        Ok(Self { name, leaf })
     }
 }

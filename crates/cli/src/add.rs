@@ -30,6 +30,9 @@ pub struct AddArgs {
     /// A role secret it is given (see `casemate secret`)
     #[arg(long, value_name = "NAME")]
     secret: Vec<String>,
+    /// A place it may run in, as [place] of the domain file names it, or `anywhere`; must be said where there are places
+    #[arg(long = "in", value_name = "PLACE")]
+    places: Vec<String>,
     /// A directory it needs besides what it is linked with, measured whole
     #[arg(long, value_name = "DIR")]
     with: Vec<String>,
@@ -64,6 +67,12 @@ pub fn run(args: &AddArgs) -> Result<ExitCode> {
     }
     if !args.clients.is_empty() && args.listen.is_empty() {
         bail!(Failure::Usage("--clients needs a port to connect to; say --listen PORT".to_owned()));
+    }
+    if args.places.is_empty() && domain.file()?.names_places() {
+        bail!(Failure::Usage(
+            "this domain names places; say --in PLACE for each it may run in, or --in anywhere"
+                .to_owned()
+        ));
     }
     let mut config = Config::new(args.command.clone());
     config.listen = args.listen.clone();
@@ -101,9 +110,8 @@ pub fn run(args: &AddArgs) -> Result<ExitCode> {
         &args.name,
         &config,
         &measurement,
-        &[("clients", &args.clients), ("secrets", &args.secret)],
+        &[("clients", &args.clients), ("secrets", &args.secret), ("in", &args.places)],
     )?;
-    let version = domain.sign()?;
     println!("{} measures sha384:{measurement}", args.name);
     println!(
         "  {} files, {} arguments, {} environment variables",
@@ -111,6 +119,15 @@ pub fn run(args: &AddArgs) -> Result<ExitCode> {
         manifest.args.len(),
         manifest.env.len()
     );
+    if !domain.signs_alone() {
+        println!("It stands in casemate.toml; `casemate policy sign` proposes it to the owners.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    // The development key signs at once; what the examples say to it is told and holds nothing up.
+    for failed in crate::policy::failing(&domain)? {
+        eprintln!("example fails: {failed}");
+    }
+    let version = domain.sign()?;
     println!("policy version {version} is signed with the development key");
     if domain.put_in_force()? {
         println!("It is in force: the authority has it.");

@@ -1,13 +1,16 @@
 //! `casemate audit verify|show`: the log and every decision in it, re-checked without network, authority or monitor.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
-use ledger::entry::Entry;
+use ledger::entry::{Entry, Kind};
 use ledger::note::Verifier;
 use serde_json::json;
+use trust::Revocations;
+use trust::signing::Signed;
 
 use crate::domain::Domain;
 use crate::explain;
@@ -44,11 +47,51 @@ pub fn log_dir(domain: &Domain) -> PathBuf {
 pub fn entries(domain: &Domain, log: &Path) -> Result<Vec<Vec<u8>>> {
     let state = domain.dir.join("state").join(crate::up::AUTHORITY).join("endorsement.cbor");
     let bytes = std::fs::read(&state).with_context(|| state.display().to_string())?;
-    let signed = trust::signing::Signed::decode(&bytes)?;
-    let authority =
-        trust::EndorsedAuthority::verify(&signed, &domain.genesis, crate::clock::now())?;
+    let signed = Signed::decode(&bytes)?;
+    let authority = trust::EndorsedAuthority::verify(&signed, &domain.genesis, crate::clock::now());
+    let authority = authority.map_err(|e| {
+        Failure::Refused(format!("{e}; after a change of signers or an ended endorsement, `casemate up` asks those who sign now"))
+    })?;
     let verifier = Verifier::parse(&authority.endorsement().log)?;
     ledger::disk::audit(log, &verifier).map_err(|e| Failure::Refused(e.to_string()).into())
+}
+
+/// Everything the authority acknowledged as revoked, each with the owners' signatures.
+pub fn revocations(domain: &Domain) -> Result<Revocations> {
+    let state = domain.dir.join("state").join(crate::up::AUTHORITY);
+    let mut all = Revocations::default();
+    for n in 1.. {
+        let path = state.join(format!("revocation-{n}.cbor"));
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => break,
+            Err(e) => return Err(e).with_context(|| path.display().to_string()),
+        };
+        let added = Signed::decode(&bytes).map_err(anyhow::Error::from);
+        added
+            .and_then(|s| Ok(all.add(s, &domain.genesis).map(drop)?))
+            .map_err(|e| Failure::Refused(format!("{}: {e}", path.display())))?;
+    }
+    Ok(all)
+}
+
+/// Number of the newest revocation, and of each role secret, that the authority acknowledged.
+pub fn newest(domain: &Domain) -> Result<(u64, BTreeMap<String, u64>)> {
+    let log = log_dir(domain);
+    let (mut epoch, mut secrets) = (0_u64, BTreeMap::new());
+    if !log.exists() {
+        return Ok((epoch, secrets));
+    }
+    let entries = entries(domain, &log)?;
+    for entry in entries.iter().filter_map(|e| Entry::parse(e)) {
+        if entry.kind == Kind::Revocation {
+            epoch = epoch.saturating_add(1);
+        }
+        if let Some((name, number)) = entry.secret() {
+            secrets.insert(name.to_owned(), number);
+        }
+    }
+    Ok((epoch, secrets))
 }
 
 /// Runs it.

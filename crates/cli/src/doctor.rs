@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde_json::json;
 
+use crate::domain::Domain;
 use crate::output::{Format, json};
 
 /// Say what this machine offers and lacks.
@@ -75,9 +76,13 @@ fn findings() -> Vec<Finding> {
 pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
     let all = findings();
     let missing = all.iter().any(|f| f.needed && !f.present);
+    let machine = machine();
     if args.format == Format::Json {
         let rows = all.iter().map(|f| json!({"name": f.name, "present": f.present, "needed": f.needed, "advice": f.advice}));
-        json(&rows.collect());
+        let machine = machine
+            .iter()
+            .map(|id| json!({"name": "machine id", "present": true, "needed": false, "id": id}));
+        json(&rows.chain(machine).collect());
     } else {
         for f in &all {
             let mark = if f.present {
@@ -94,5 +99,14 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
             );
         }
     }
+    if args.format == Format::Table {
+        machine.iter().for_each(|id| println!("     machine id {id}"));
+    }
     Ok(ExitCode::from(if missing { 3 } else { 0 }))
+}
+
+/// The id of this domain's software machine, as claims about where it stands name it.
+fn machine() -> Option<String> {
+    let dir = Domain::find().ok()?.dir.join("machine");
+    Some(hex::encode(platform::software::Machine::load(&dir).ok()?.id()))
 }

@@ -1,19 +1,24 @@
 //! The `casemate` command: one file per subcommand. Hidden subcommands are this program's own processes.
 
 mod add;
+mod ask;
 mod audit;
+mod claim;
 mod clock;
 mod connect;
+mod deliver;
 mod doctor;
 mod domain;
 mod explain;
 mod measure;
 mod new;
 mod output;
+mod owners;
 mod policy;
 mod programs;
 mod revoke;
 mod secret;
+mod sign;
 mod tour;
 mod up;
 mod verify;
@@ -39,7 +44,7 @@ struct Cli {
 enum Command {
     /// Show on this machine, with real processes, what casemate promises, and every way of cheating refused
     Tour(tour::TourArgs),
-    /// Make a development domain: keys, genesis, a software machine, and its domain file
+    /// Make a domain on a software machine, signed by a development key or by several owners
     New(new::NewArgs),
     /// Start this domain's monitor and authority
     Up(up::UpArgs),
@@ -55,12 +60,14 @@ enum Command {
     Connect(connect::ConnectArgs),
     /// Stop programs; without names, everything
     Stop(programs::StopArgs),
-    /// Say why a program was let in, with the proof
+    /// Say why a program was let in or refused, or what would be decided about one
     Explain(explain::ExplainArgs),
     /// Print what a program measures
     Measure(measure::MeasureArgs),
-    /// Check, show and sign the policy
+    /// Check, test, show, compare and sign the policy
     Policy(policy::PolicyArgs),
+    /// Say, show, hand in and list claims of those the policy lets speak
+    Claim(claim::ClaimArgs),
     /// Set, list and take back values that programs get when they are admitted
     Secret(secret::SecretArgs),
     /// Revoke a program: its connections close within a second
@@ -106,6 +113,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Measure(args) => measure::run(&args),
         Command::Policy(args) => policy::run(&args),
+        Command::Claim(args) => claim::run(&args),
         Command::Secret(args) => secret::run(&args),
         Command::Revoke(args) => revoke::run(&args),
         Command::Audit(args) => audit::run(&args),

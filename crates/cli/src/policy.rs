@@ -1,18 +1,25 @@
-//! `casemate policy check|show|diff|sign`.
+//! `casemate policy …`: what the domain file says, what the owners signed, and how one becomes the other.
 
+mod check;
+mod show;
+mod signing;
+mod test;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Subcommand;
-use evidence::Profile;
-use serde_json::json;
-use trust::diff::{Change, diff};
 
 use crate::domain::Domain;
-use crate::output::{Failure, Format, json};
+use crate::output::Format;
+use crate::sign::With;
 
-/// Check, show and sign the policy.
+/// Check, test, show, compare and sign the policy.
 #[derive(clap::Args)]
+#[command(
+    after_help = "A change, from the file to force:\n  casemate policy check                     what is wrong in casemate.toml, and where\n  casemate policy test                      the examples in casemate.test.toml\n  casemate policy diff                      what would change, and whether it widens\n  casemate policy sign --key ~/.ssh/id_ed25519\n  casemate policy status                    who has signed, who is missing"
+)]
 pub struct PolicyArgs {
     #[command(subcommand)]
     command: Policy,
@@ -20,154 +27,129 @@ pub struct PolicyArgs {
 
 #[derive(Subcommand)]
 enum Policy {
-    /// Read the domain file and say what is wrong with it
-    Check,
-    /// Print the policy in force, with its permissions as Cedar, or a shipped profile with every knob in words
-    #[command(after_help = "Example: casemate policy show snp-2026-11")]
+    /// Say everything that is wrong with the domain file, with line and column
+    #[command(
+        after_help = "Exit status 2 if there is an error; warnings are things without effect yet.\nExample: casemate policy check --format json"
+    )]
+    Check {
+        /// How to print
+        #[arg(long, value_enum, default_value = "table")]
+        format: Format,
+    },
+    /// Try the examples beside the policy: who must get in, who must not
+    #[command(after_help = test::HELP)]
+    Test {
+        /// A file of examples; without, casemate.test.toml beside the domain file
+        #[arg(long, value_name = "FILE")]
+        examples: Option<PathBuf>,
+        /// Try them on the policy in force alone; without, on the domain file and on the policy in force
+        #[arg(long, conflicts_with = "file")]
+        in_force: bool,
+        /// Try them on the domain file alone
+        #[arg(long)]
+        file: bool,
+        /// How to print
+        #[arg(long, value_enum, default_value = "table")]
+        format: Format,
+    },
+    /// Print a policy with its permissions as Cedar, or a shipped profile with every knob in words
+    #[command(
+        after_help = "Examples: casemate policy show\n          casemate policy show 3\n          casemate policy show 3 --from /mnt/owners/policy\n          casemate policy show snp-2026-11"
+    )]
     Show {
-        /// A shipped profile; without, the policy in force
-        profile: Option<String>,
+        /// A version, or a shipped profile; without, the policy in force
+        what: Option<String>,
+        /// A folder of this domain's signed policies, if not its own
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
         /// How to print
         #[arg(long, value_enum, default_value = "table")]
         format: Format,
     },
-    /// Say what the domain file says and the policy in force does not, and whether it widens or narrows
+    /// Say what one policy says and another does not, and whether it widens or narrows
+    #[command(
+        after_help = "Examples: casemate policy diff            from the policy in force to the domain file\n          casemate policy diff 3          from version 3 to the one in force\n          casemate policy diff 3 4        from version 3 to version 4\n          casemate policy diff 3 4 --from /mnt/owners/policy"
+    )]
     Diff {
+        /// The older version
+        old: Option<u64>,
+        /// The newer version
+        new: Option<u64>,
+        /// A folder of this domain's signed policies, if not its own
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
         /// How to print
         #[arg(long, value_enum, default_value = "table")]
         format: Format,
     },
-    /// Say what changes, and sign what the domain file says as the next version, with the development key
-    Sign,
+    /// Ask questions, answered for everything anybody could run or say, with a counterexample where there is one
+    Ask(crate::ask::AskArgs),
+    /// Propose what the domain file says, or sign what waits; in force once enough owners have signed
+    #[command(
+        after_help = "What is shown comes from the bytes to be signed. Examples:\n  casemate policy sign                                     development: signs with the one key\n  casemate policy sign --key ~/.ssh/id_ed25519             proposes, and signs as one of several owners\n  casemate policy sign policy-3.pending --key bo           the next owner, with the file that came by mail\n  casemate policy sign policy-3 --import policy-3.payload.sig\n  casemate policy sign --key ana.pub                       with the key that an ssh-agent holds (a PKCS#11 token: ssh-add -s LIB)"
+    )]
+    Sign {
+        /// What waits: a file, or a name that `casemate policy status` lists; without, what the domain file says
+        pending: Option<String>,
+        #[command(flatten)]
+        with: With,
+        /// Sign although examples fail
+        #[arg(long)]
+        untested: bool,
+    },
+    /// Say who signs, what waits for signatures, who has signed and who is missing
+    Status {
+        /// How to print
+        #[arg(long, value_enum, default_value = "table")]
+        format: Format,
+    },
+    /// Take back what waits; signatures others have made of it stay good
+    Withdraw {
+        /// Its name, as `casemate policy status` lists it
+        pending: String,
+    },
+    /// Take a policy that enough owners signed elsewhere; two of one number are kept as evidence
+    Import {
+        /// Signed policies, oldest first
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// Examples that fail under what the domain file says now; none where there are no examples.
+pub fn failing(domain: &Domain) -> Result<Vec<String>> {
+    Ok(test::failing(domain, &domain.compile(1, None)?)?.unwrap_or_default())
 }
 
 /// Runs it.
 pub fn run(args: &PolicyArgs) -> Result<ExitCode> {
-    if let Policy::Show { profile: Some(name), format } = &args.command {
-        return profile(name, *format);
+    if let Policy::Show { what: Some(name), from: None, format } = &args.command
+        && name.parse::<u64>().is_err()
+    {
+        return show::profile(name, *format);
     }
-    let domain = Domain::find()?;
-    match &args.command {
-        Policy::Check => {
-            let policy = domain.file()?.compile(domain.genesis.root(), 1, None, |_| None);
-            let policy = policy.map_err(|e| {
-                Failure::Usage(format!("{}: {e}", domain.dir.join(crate::domain::FILE).display()))
-            })?;
-            trust::permission::Permissions::compile(&policy)
-                .map_err(|e| Failure::Usage(e.to_string()))?;
-            println!(
-                "{} programs on {} kinds of hardware: no mistakes found",
-                policy.programs.len(),
-                policy.hardware.len()
-            );
-        }
-        Policy::Show { format, .. } => show(&domain, *format)?,
-        Policy::Diff { format } => print(&differences(&domain)?, *format),
-        Policy::Sign => {
-            print(&differences(&domain)?, Format::Table);
-            let version = domain.sign()?;
-            let when = if domain.put_in_force()? {
-                "is in force: the authority has it"
-            } else {
-                "comes into force when the authority starts"
-            };
-            println!("policy version {version} is signed and {when}");
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// What signing now would change; against nothing, before there is a policy.
-fn differences(domain: &Domain) -> Result<Vec<Change>> {
-    let Some(old) = domain.in_force()? else { return Ok(Vec::new()) };
-    let (version, previous) = (old.policy().version, old.policy().previous);
-    let new = domain.file()?.compile(domain.genesis.root(), version, previous, |_| None);
-    let new = new.map_err(|e| Failure::Usage(e.to_string()))?;
-    Ok(diff(old.policy(), &new))
-}
-
-fn print(changes: &[Change], format: Format) {
-    if format == Format::Json {
-        let rows = changes
-            .iter()
-            .map(|c| json!({"what": c.what, "change": c.how, "direction": c.direction.as_str()}));
-        return json(&rows.collect());
-    }
-    changes.iter().for_each(|c| println!("{c}"));
-    if changes.is_empty() {
-        println!("the domain file says what the policy in force says");
-    }
-}
-
-/// A shipped profile: what it is of, where its demands come from, every knob of every kind.
-fn profile(name: &str, format: Format) -> Result<ExitCode> {
-    let Some(profile) = Profile::shipped(name) else {
-        let all = Profile::shipped_names().collect::<Vec<_>>().join(", ");
-        return Err(
-            Failure::Usage(format!("no profile {name:?} is shipped; there are {all}")).into()
-        );
+    let domain = match &args.command {
+        // A file that does not read makes no difference to finding its domain.
+        Policy::Check { format } => return check::run(*format),
+        _ => Domain::find()?,
     };
-    let kinds = profile.kinds();
-    if format == Format::Json {
-        let kinds = kinds.iter().map(|(kind, words)| ((*kind).to_owned(), json!(words)));
-        json(
-            &json!({"id": profile.id(), "dated": profile.dated(), "digest": profile.digest().to_string(),
-            "sources": profile.sources(), "kinds": kinds.collect::<serde_json::Map<_, _>>()}),
-        );
-        return Ok(ExitCode::SUCCESS);
-    }
-    println!("{}, dated {}, digest {}", profile.id(), profile.dated(), profile.digest());
-    for source in profile.sources() {
-        println!("  after {source}");
-    }
-    for (kind, words) in kinds {
-        println!("\n{kind}");
-        for line in words {
-            println!("  {line}");
+    match &args.command {
+        Policy::Check { .. } => Ok(ExitCode::SUCCESS),
+        Policy::Ask(args) => crate::ask::run(args, &domain),
+        Policy::Test { examples, in_force, file, format } => {
+            test::run(&domain, examples.as_deref(), (!in_force, !file), *format)
         }
-    }
-    println!(
-        "\nWhat a profile does not state is refused; `unconstrained` is stated, and leaves a knob open."
-    );
-    Ok(ExitCode::SUCCESS)
-}
-
-fn show(domain: &Domain, format: Format) -> Result<()> {
-    let in_force =
-        domain.in_force()?.context("no signed policy; sign one with `casemate policy sign`")?;
-    let p = in_force.policy();
-    if format == Format::Json {
-        let programs = p.programs.iter().map(|p| {
-            json!({"role": p.role.as_str(), "measurements": p.measurements.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                "on": p.on.iter().map(|k| k.as_str()).collect::<Vec<_>>(), "listen": p.listen,
-                "connect": p.connect.iter().map(|r| r.as_str()).collect::<Vec<_>>(), "secrets": p.secrets,
-                "clients": p.outsiders.iter().map(|o| o.as_str()).collect::<Vec<_>>()})
-        });
-        json(
-            &json!({"domain": p.domain.as_str(), "root": p.root.to_string(), "version": p.version,
-            "digest": in_force.digest().to_string(), "programs": programs.collect::<Vec<_>>(), "cedar": in_force.permissions().text()}),
-        );
-        return Ok(());
-    }
-    println!("domain {}, version {}, digest {}", p.domain, p.version, in_force.digest());
-    for h in &p.hardware {
-        let isolation = h.isolation.iter().map(|i| i.as_str()).collect::<Vec<_>>().join(", ");
-        println!(
-            "on {}: isolation {isolation}; {} image(s); machines {}",
-            h.kind,
-            h.images.len(),
-            match &h.machines {
-                evidence::appraise::Machines::AnyGenuine =>
-                    "any genuine one (diversion is not excluded)".to_owned(),
-                evidence::appraise::Machines::Only(list) => format!("{} listed", list.len()),
-            }
-        );
-    }
-    for program in &p.programs {
-        for m in &program.measurements {
-            println!("program {} is sha384:{m}", program.role);
+        Policy::Show { what, from, format } => {
+            show::policy(&domain, what.as_deref(), from.as_deref(), *format)
         }
+        Policy::Diff { old, new, from, format } => {
+            show::difference(&domain, (*old, *new), from.as_deref(), *format)
+        }
+        Policy::Sign { pending, with, untested } => {
+            signing::run(&domain, pending.as_deref(), with, *untested)
+        }
+        Policy::Status { format } => signing::status(&domain, *format),
+        Policy::Withdraw { pending } => signing::withdraw(&domain, pending),
+        Policy::Import { files } => signing::import(&domain, files),
     }
-    print!("{}", in_force.permissions().text());
-    Ok(())
 }

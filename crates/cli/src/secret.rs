@@ -11,12 +11,14 @@ use channel::admission::{Bundle, client};
 use platform::Secret;
 use serde_json::json;
 use services::authority::role_secrets;
+use trust::Subject;
 use trust::role_secret::{RoleSecret, VALUE_MAX};
-use trust::signing::{Namespace, Signed};
+use trust::signing::Signed;
 
 use crate::clock::now;
 use crate::domain::{Domain, replace};
 use crate::output::{Failure, Format, json};
+use crate::{deliver, sign};
 
 /// Set, list and take back role secrets.
 #[derive(clap::Args)]
@@ -41,6 +43,8 @@ enum Command {
         /// The newest number the authority knows, where this directory has not seen it
         #[arg(long, value_name = "NUMBER")]
         after: Option<u64>,
+        #[command(flatten)]
+        with: sign::With,
     },
     /// List secrets: who may read each, and whether it has a value
     Ls {
@@ -55,6 +59,8 @@ enum Command {
         /// The newest number the authority knows, where this directory has not seen it
         #[arg(long, value_name = "NUMBER")]
         after: Option<u64>,
+        #[command(flatten)]
+        with: sign::With,
     },
 }
 
@@ -62,7 +68,7 @@ enum Command {
 pub fn run(args: &SecretArgs) -> Result<ExitCode> {
     let domain = Domain::find()?;
     match &args.command {
-        Command::Set { name, file, after } => {
+        Command::Set { name, file, after, with } => {
             readers(&domain, name)?;
             let value = match file {
                 Some(path) => {
@@ -70,14 +76,10 @@ pub fn run(args: &SecretArgs) -> Result<ExitCode> {
                 }
                 None => from_input()?,
             };
-            let number = put(&domain, name, Some(&value), *after)?;
-            println!("secret {name} is set, number {number}");
+            return put(&domain, name, Some(&value), *after, with);
         }
         Command::Ls { format } => list(&domain, *format)?,
-        Command::Rm { name, after } => {
-            let number = put(&domain, name, None, *after)?;
-            println!("secret {name} is taken back, number {number}");
-        }
+        Command::Rm { name, after, with } => return put(&domain, name, None, *after, with),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -159,13 +161,14 @@ fn known(domain: &Domain, name: &str) -> Result<Option<RoleSecret>> {
     secret.map(Some).with_context(|| path.display().to_string())
 }
 
-/// Encrypts, signs and hands in; kept here once the authority has it.
+/// Encrypts, signs and hands in, once enough owners have signed.
 fn put(
     domain: &Domain,
     name: &str,
     value: Option<&Secret<Vec<u8>>>,
     after: Option<u64>,
-) -> Result<u64> {
+    with: &sign::With,
+) -> Result<ExitCode> {
     let bundle = Bundle::decode(&domain.bundle()?)?;
     let root = domain.genesis.root();
     let trust = client::trust_of(&bundle, root, now())?;
@@ -174,14 +177,23 @@ fn put(
     let to = trust.authority().endorsement().secrets;
     let value = value.map(|v| role_secrets::seal(to, &root, name, number, v)).transpose();
     let value = value.map_err(|e| Failure::Usage(e.to_string()))?;
-    let payload = RoleSecret { domain: root, name: name.to_owned(), number, value }.encode();
-    let signatures = vec![domain.key()?.sign(Namespace::Secret, &payload)?];
-    let signed = Signed { payload, signatures };
+    let secret = RoleSecret { domain: root, name: name.to_owned(), number, value };
+    match deliver::submit(domain, &Subject::Secret(Box::new(secret)), with)? {
+        Some(done) => println!("{done}"),
+        None => return Ok(ExitCode::from(3)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Hands in a secret enough owners signed; kept here once the authority has it.
+pub fn hand_in(domain: &Domain, secret: &RoleSecret, signed: &Signed) -> Result<u64> {
+    let bundle = Bundle::decode(&domain.bundle()?)?;
+    let trust = client::trust_of(&bundle, domain.genesis.root(), now())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let put = client::put_secret(&bundle.authority, &trust, &signed, now);
+    let put = client::put_secret(&bundle.authority, &trust, signed, now);
     let number = runtime.block_on(put).map_err(|e| Failure::Refused(e.to_string()))?;
     fs::create_dir_all(domain.dir.join("secrets"))?;
-    replace(&path(domain, name), &signed.encode())?;
+    replace(&path(domain, &secret.name), &signed.encode())?;
     Ok(number)
 }
 

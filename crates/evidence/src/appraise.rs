@@ -40,6 +40,17 @@ pub struct HardwareProfile {
     pub knobs: Knobs,
 }
 
+impl HardwareProfile {
+    /// True if evidence of a machine that a debugger could have looked into is taken.
+    #[must_use]
+    pub fn takes_debug(&self) -> bool {
+        match &self.knobs {
+            Knobs::Software => true,
+            Knobs::Snp(knobs) => knobs.debug == crate::profile::Taken::Taken,
+        }
+    }
+}
+
 /// Knobs of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Knobs {

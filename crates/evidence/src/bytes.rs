@@ -83,6 +83,9 @@ named_bytes!(
     /// A raw Ed25519 public key under which a monitor makes statements.
     StatementKey, 32);
 named_bytes!(
+    /// A raw Ed25519 public key under which somebody a policy names makes claims.
+    IssuerKey, 32);
+named_bytes!(
     /// SHA-384 of a content-addressed object: a claims set, a policy, a proof, a decision record.
     ContentDigest, 48);
 named_bytes!(

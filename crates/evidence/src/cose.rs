@@ -66,6 +66,12 @@ impl Sign1 {
         })
     }
 
+    /// The payload before its signature is looked at: good for finding the key to try, and for nothing else.
+    #[must_use]
+    pub fn unverified(&self) -> &[u8] {
+        &self.payload
+    }
+
     /// The payload, if `key` signed it under `label`.
     ///
     /// # Errors

@@ -30,6 +30,7 @@ mod knob;
 pub mod layered;
 pub mod nitro;
 pub mod nvidia;
+pub mod predict;
 pub mod profile;
 pub mod psa;
 pub mod sgx;
@@ -45,8 +46,8 @@ pub mod x509;
 pub use authentic::{Authentic, Check, Outcome};
 pub use binder::{Binder, BinderKind, End, MonitorBinding, ProgramClaim, Session, Side};
 pub use bytes::{
-    AuditKey, BinderDigest, ContentDigest, DomainRoot, Exporter, Measurement, Nonce, ReportData,
-    RootDigest, SecretsKey, SpkiDigest, StatementKey,
+    AuditKey, BinderDigest, ContentDigest, DomainRoot, Exporter, IssuerKey, Measurement, Nonce,
+    ReportData, RootDigest, SecretsKey, SpkiDigest, StatementKey,
 };
 pub use hardware::{Detail, HardwareEvidence, HardwareFacts, Isolation, Kind, MachineId};
 pub use profile::Profile;

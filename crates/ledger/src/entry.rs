@@ -15,6 +15,10 @@ pub enum Kind {
     Policy,
     /// The owners set or took back a role secret: `NAME NUMBER DIGEST` of the signed payload.
     Secret,
+    /// Somebody the policy lets speak made a claim: `DIGEST` of it.
+    Claim,
+    /// Other owners sign from here on: `NUMBER DIGEST` of the signed payload.
+    Signers,
 }
 
 impl Kind {
@@ -27,13 +31,17 @@ impl Kind {
             Self::Revocation => "revocation",
             Self::Policy => "policy",
             Self::Secret => "secret",
+            Self::Claim => "claim",
+            Self::Signers => "signers",
         }
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Admission, Self::Refusal, Self::Revocation, Self::Policy, Self::Secret]
-            .into_iter()
-            .find(|k| k.as_str() == word)
+        let (about, by) = (
+            [Self::Admission, Self::Refusal, Self::Revocation, Self::Claim],
+            [Self::Policy, Self::Secret, Self::Signers],
+        );
+        about.into_iter().chain(by).find(|k| k.as_str() == word)
     }
 }
 
@@ -72,8 +80,26 @@ impl<'a> Entry<'a> {
     /// Version of a policy that came into force.
     #[must_use]
     pub fn policy(&self) -> Option<u64> {
-        (self.kind == Kind::Policy).then_some(())?;
-        core::str::from_utf8(self.rest).ok()?.split(' ').next()?.parse().ok()
+        (self.kind == Kind::Policy).then(|| self.numbered())?.map(|(n, _)| n)
+    }
+
+    /// Digest of a policy that came into force.
+    #[must_use]
+    pub fn policy_digest(&self) -> Option<ContentDigest> {
+        let (_, digest) = (self.kind == Kind::Policy).then(|| self.numbered())??;
+        ContentDigest::from_hex(digest)
+    }
+
+    /// Number of a change of signers.
+    #[must_use]
+    pub fn signers(&self) -> Option<u64> {
+        (self.kind == Kind::Signers).then(|| self.numbered())?.map(|(n, _)| n)
+    }
+
+    /// `NUMBER REST`.
+    fn numbered(&self) -> Option<(u64, &'a str)> {
+        let (number, rest) = core::str::from_utf8(self.rest).ok()?.split_once(' ')?;
+        Some((number.parse().ok()?, rest))
     }
 
     /// Name and number of a role secret.
@@ -82,6 +108,13 @@ impl<'a> Entry<'a> {
         (self.kind == Kind::Secret).then_some(())?;
         let mut words = core::str::from_utf8(self.rest).ok()?.split(' ');
         Some((words.next()?, words.next()?.parse().ok()?))
+    }
+
+    /// Digest of a claim.
+    #[must_use]
+    pub fn claim(&self) -> Option<ContentDigest> {
+        (self.kind == Kind::Claim).then_some(())?;
+        ContentDigest::from_hex(core::str::from_utf8(self.rest).ok()?)
     }
 
     /// Role of an admission, and digest of its record.
@@ -109,6 +142,16 @@ mod tests {
         assert_eq!(entry.policy(), None);
         let policy = Entry { kind: Kind::Policy, at, rest: b"3 abc" };
         assert_eq!((policy.policy(), policy.admission()), (Some(3), None));
+        let (name, rest) = (ContentDigest::of(b"y"), ContentDigest::of(b"y").to_string());
+        let claim = Entry { kind: Kind::Claim, at, rest: rest.as_bytes() };
+        assert_eq!((claim.claim(), policy.claim()), (Some(name), None));
+        assert_eq!(Entry::parse(&claim.encode()), Some(claim));
+        assert_eq!((policy.signers(), policy.policy_digest()), (None, None));
+        let signers = Entry { kind: Kind::Signers, at, rest: b"2 abc" };
+        assert_eq!((signers.signers(), signers.policy()), (Some(2), None));
+        let rest = format!("3 {digest}");
+        let policy = Entry { kind: Kind::Policy, at, rest: rest.as_bytes() };
+        assert_eq!(policy.policy_digest(), Some(digest));
         for junk in [&b""[..], b"admission", b"admission 7", b"admission x web", b"gossip 7 x"] {
             assert_eq!(Entry::parse(junk), None);
         }

@@ -3,16 +3,20 @@
 //! A decision takes a set of policies and all must agree (I13). The role comes from the policy, never from the
 //! request, which can only narrow (I5). Nothing lives longer than what it rests on (I6).
 
+mod role;
+
 use evidence::appraise::{Verdict, appraise};
 use evidence::controls::holds;
 use evidence::layered::ProgramFacts;
 use evidence::{Authentic, ContentDigest, HardwareFacts, SpkiDigest, Time};
 
+use crate::claims::Claims;
+use crate::infer::{Held, Node, Search, Why, number};
 use crate::names::RoleName;
 use crate::permission::Action;
-use crate::policy::{Outsider, PolicyInForce, Program};
+use crate::policy::{Hardware, Outsider, PolicyInForce, Program};
 use crate::profiles::profile;
-use crate::proof::{Proof, Rule, Step, Term};
+use crate::proof::{Proof, Rule};
 use crate::revocation::{Revocations, Revoked};
 
 /// Longest life of a grant, whatever else would allow: one hour.
@@ -29,6 +33,8 @@ pub struct Context<'a> {
     pub narrow: Option<&'a str>,
     /// What is revoked.
     pub revocations: &'a Revocations,
+    /// What those say whom policies let speak.
+    pub claims: &'a Claims,
 }
 
 /// One reason for a no.
@@ -69,6 +75,8 @@ pub struct Grant {
     pub policies: Vec<ContentDigest>,
     /// Why, under the first of them.
     pub proof: Proof,
+    /// The claims that proof rests on, as they came.
+    pub claims: Vec<Vec<u8>>,
     /// It rests on development evidence.
     pub development: bool,
 }
@@ -132,18 +140,19 @@ pub fn decide(
         return Decision::Refused(refusals);
     }
     // 4
-    let Some((_, (named, proof))) = proved.first() else { return Decision::Refused(refusals) };
-    let role = named.role.clone();
+    let Some((_, found)) = proved.first() else { return Decision::Refused(refusals) };
+    let (named, role) = (found.program, found.program.role.clone());
     let differs = |p: &Program| !holds("one_role", p.role == role);
-    if let Some((_, (other, _))) = proved.iter().find(|(_, (p, _))| differs(p)) {
+    if let Some((_, other)) = proved.iter().find(|(_, f)| differs(f.program)) {
         return Decision::Refused(vec![no(
             "role",
             format!("{role}, as {} says", first.policy().domain),
-            other.role.as_str(),
+            other.program.role.as_str(),
             "the owners' policies must name one role",
         )]);
     }
     // 5
+    let proof = found.held.why.proof();
     let all =
         |action: &Action<'_>| proved.iter().all(|(p, _)| p.permissions().permits(&role, action));
     let grant = Grant {
@@ -156,13 +165,24 @@ pub fn decide(
         listen: named.listen.iter().filter(|p| all(&Action::Listen(**p))).copied().collect(),
         outsiders: named.outsiders.iter().filter(|o| all(&Action::Serve(**o))).copied().collect(),
         secrets: named.secrets.iter().filter(|s| all(&Action::Read(s))).cloned().collect(),
-        not_after: program.holds_until().min(context.now.plus_secs(LIFE_SECS_MAX)),
+        not_after: proved
+            .iter()
+            .map(|(_, f)| f.held.until)
+            .fold(program.holds_until().min(context.now.plus_secs(LIFE_SECS_MAX)), Time::min),
         policies: proved.iter().map(|(p, _)| p.digest()).collect(),
-        proof: proof.clone(),
+        claims: claims_of(&proof, context.claims),
+        proof,
         development: program.facts().monitor.hardware.kind.is_development(),
         role,
     };
     Decision::Granted(Box::new(grant))
+}
+
+/// The claims a proof names, each once.
+fn claims_of(proof: &Proof, claims: &Claims) -> Vec<Vec<u8>> {
+    let named = proof.0.iter().filter(|s| s.rule == Rule::Claim);
+    let digests = named.filter_map(|s| ContentDigest::from_hex(s.conclusion.0.get(1)?));
+    digests.filter_map(|d| Some(claims.get(&d)?.bytes().to_vec())).collect()
 }
 
 fn revoked(facts: &ProgramFacts, context: &Context<'_>) -> Vec<Refusal> {
@@ -195,12 +215,18 @@ fn revoked(facts: &ProgramFacts, context: &Context<'_>) -> Vec<Refusal> {
         .collect()
 }
 
+/// What one policy proves.
+struct Found<'p> {
+    program: &'p Program,
+    held: Held,
+}
+
 fn under<'p>(
     policy: &'p PolicyInForce,
     program: &Authentic<ProgramFacts>,
     hardware: &Authentic<HardwareFacts>,
     context: &Context<'_>,
-) -> Result<(&'p Program, Proof), Vec<Refusal>> {
+) -> Result<Found<'p>, Vec<Refusal>> {
     let facts = program.facts();
     let (kind, content) = (facts.monitor.hardware.kind, policy.policy());
     let Some(stated) = content.hardware.iter().find(|h| h.kind == kind) else {
@@ -228,9 +254,12 @@ fn under<'p>(
     };
     let verdict = appraise(hardware, Some(&facts.statement), &profile);
     let mut refusals = failures(&verdict);
-    match role(content.programs.as_slice(), facts, context) {
-        Ok(found) if refusals.is_empty() => {
-            Ok((found, prove(found, facts, &verdict, stated, context)))
+    let search = Search::new(policy, context.claims, context.revocations, context.now);
+    match role::of(policy, facts, &search, context.narrow) {
+        Ok((program, role)) if refusals.is_empty() => {
+            debug_assert!(verdict.is_accepted(), "nothing is proved from a refused verdict");
+            let why = conclude(program, &role, facts, stated, context);
+            Ok(Found { program, held: Held { until: role.until(), why } })
         }
         Ok(_) => Err(refusals),
         Err(more) => {
@@ -261,96 +290,50 @@ fn failures(verdict: &Verdict) -> Vec<Refusal> {
     out
 }
 
-/// The role a program is trusted for: from the policy, by measurement, kind and place.
-fn role<'p>(
-    programs: &'p [Program],
+/// From hardware, monitor and trust to the role: R1 to R4, or R15 in place of R4.
+fn conclude(
+    program: &Program,
+    role: &role::Trusted,
     facts: &ProgramFacts,
+    stated: &Hardware,
     context: &Context<'_>,
-) -> Result<&'p Program, Refusal> {
-    let (measured, kind) = (facts.statement.program.measurement, facts.monitor.hardware.kind);
-    let known = programs
-        .iter()
-        .filter(|p| holds("role_measurement", p.measurements.contains(&measured)))
-        .collect::<Vec<_>>();
-    if known.is_empty() {
-        return Err(no(
-            "program",
-            "a measurement the policy trusts",
-            measured.to_string(),
-            "`casemate add` it if it is meant to run",
-        ));
-    }
-    let here = known
-        .iter()
-        .filter(|p| holds("role_kind", p.on.contains(&kind)))
-        .filter(|p| holds("role_place", p.places.is_empty()))
-        .copied()
-        .collect::<Vec<_>>();
-    if here.is_empty() {
-        let wanted =
-            known.iter().flat_map(|p| &p.on).map(|k| k.as_str()).collect::<Vec<_>>().join(" or ");
-        let place = if known.iter().any(|p| !p.places.is_empty()) {
-            ", in a place the evidence proves"
-        } else {
-            ""
-        };
-        return Err(no(
-            "program.on",
-            format!("{wanted}{place}"),
-            kind.as_str(),
-            "run it where the policy says",
-        ));
-    }
-    match (context.narrow, here.as_slice()) {
-        (None, [one]) => Ok(one),
-        (None, _) => Err(no("role", "one role, or a request that names one of them", "several roles", "ask for one role")),
-        (Some(asked), _) => here
-            .iter()
-            .find(|p| p.role.as_str() == asked)
-            .copied()
-            .ok_or_else(|| no("role", here.iter().map(|p| p.role.as_str()).collect::<Vec<_>>().join(" or "), asked, "a request may narrow, not choose: the policy gives this role to another program")),
-    }
-}
-
-fn prove(
-    found: &Program,
-    facts: &ProgramFacts,
-    verdict: &Verdict,
-    stated: &crate::policy::Hardware,
-    context: &Context<'_>,
-) -> Proof {
-    let (monitor, program) = (&facts.monitor, &facts.statement.program);
+) -> Why {
+    let (monitor, state) = (&facts.monitor, &facts.statement.program);
     let kind = monitor.hardware.kind.as_str();
     let (key, leaf) = (monitor.statement_key.to_string(), context.leaf.to_string());
-    let measured = program.measurement.to_string();
+    let measured = state.measurement.to_string();
     let machine =
         monitor.hardware.machine.as_ref().map_or_else(|| "unnamed".to_owned(), ToString::to_string);
-    let step = |rule, premises: &[usize], parts: &[&str]| Step {
-        rule,
-        premises: premises.to_vec(),
-        conclusion: Term::new(parts),
+    let image = monitor.hardware.measurement.to_string();
+    let taken = Node::policy(&["policy-takes-hardware", kind, &stated.profile]);
+    let shown = Node::evidence(&["evidence-shows-machine", kind, &image, &machine]);
+    let genuine =
+        Node::new(Rule::Genuine, vec![taken, shown], &["machine-genuine", kind, &machine]);
+    let bound = Node::evidence(&["evidence-binds-monitor", &key]);
+    let trusted =
+        Node::new(Rule::Monitor, vec![genuine.clone(), bound], &["monitor-trusted", &key]);
+    let states =
+        Node::evidence(&["monitor-states", &key, &measured, state.isolation.as_str(), &leaf]);
+    let speaks = Node::new(
+        Rule::Speaks,
+        vec![trusted, states],
+        &["key-speaks-for-program", &leaf, &measured],
+    );
+    let name = program.role.as_str();
+    let mut premises = vec![speaks, role.trusted.why.clone(), genuine];
+    let rule = match &role.place {
+        None => {
+            premises.push(Node::policy(&["policy-role", name, kind]));
+            Rule::Role
+        }
+        Some((place, stands)) => {
+            premises.push(Node::policy(&["policy-role-in", name, kind, place.as_str()]));
+            premises.push(stands.why.clone());
+            Rule::PlacedRole
+        }
     };
-    debug_assert!(verdict.is_accepted(), "nothing is proved from a refused verdict");
-    Proof(vec![
-        step(Rule::Policy, &[], &["policy-takes-hardware", kind, &stated.profile]),
-        step(
-            Rule::Evidence,
-            &[],
-            &["evidence-shows-machine", kind, &monitor.hardware.measurement.to_string(), &machine],
-        ),
-        step(Rule::Genuine, &[0, 1], &["machine-genuine", kind]),
-        step(Rule::Evidence, &[], &["evidence-binds-monitor", &key]),
-        step(Rule::Monitor, &[2, 3], &["monitor-trusted", &key]),
-        step(
-            Rule::Evidence,
-            &[],
-            &["monitor-states", &key, &measured, program.isolation.as_str(), &leaf],
-        ),
-        step(Rule::Speaks, &[4, 5], &["key-speaks-for-program", &leaf, &measured]),
-        step(Rule::Policy, &[], &["policy-trusts", &measured, found.role.as_str(), kind]),
-        step(Rule::Role, &[6, 7, 2], &["key-speaks-for-role", &leaf, found.role.as_str()]),
-    ])
+    Node::new(rule, premises, &["key-speaks-for-role", &leaf, name, &number(role.until())])
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

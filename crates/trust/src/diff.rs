@@ -5,7 +5,9 @@ use core::fmt;
 
 use evidence::appraise::Machines;
 
-use crate::policy::{Hardware, Policy, Program};
+use crate::claim::{Scope, Topic};
+use crate::names::RoleName;
+use crate::policy::{Endorsed, Hardware, Issuer, Place, PlaceBy, Policy, Program};
 
 /// Whether more is permitted than before. Decided by the form of the change alone, field by field: together two narrowings may still widen
 /// nothing, and no widening is ever called a narrowing.
@@ -67,6 +69,22 @@ impl Told<'_> {
         }
     }
 
+    /// A value of which more permits more.
+    fn more<T: PartialOrd>(&mut self, what: &str, old: &T, new: &T, say: impl Fn(&T) -> String) {
+        if old != new {
+            let direction = if new > old { Direction::Widens } else { Direction::Narrows };
+            self.push(what, format!("{} -> {}", say(old), say(new)), direction);
+        }
+    }
+
+    /// A value of which less permits more.
+    fn less<T: PartialOrd>(&mut self, what: &str, old: &T, new: &T, say: impl Fn(&T) -> String) {
+        if old != new {
+            let direction = if new < old { Direction::Widens } else { Direction::Narrows };
+            self.push(what, format!("{} -> {}", say(old), say(new)), direction);
+        }
+    }
+
     /// A list of what is permitted: more of it widens.
     fn list<T: PartialEq>(&mut self, what: &str, old: &[T], new: &[T], say: impl Fn(&T) -> String) {
         self.items(what, old, new, say, (Direction::Widens, Direction::Narrows));
@@ -97,7 +115,7 @@ impl Told<'_> {
 /// Every difference between two policies of a domain, but for version and previous digest, which always differ.
 #[must_use]
 pub fn diff(old: &Policy, new: &Policy) -> Vec<Change> {
-    let Policy { domain, root, version: _, previous: _, hardware, programs } = old;
+    let Policy { domain, root, version: _, previous: _, hardware, programs, issuers, places } = old;
     let mut all = Vec::new();
     let mut told = Told { of: "domain", all: &mut all };
     told.one("name", domain, &new.domain, ToString::to_string);
@@ -112,6 +130,8 @@ pub fn diff(old: &Policy, new: &Policy) -> Vec<Change> {
             of_hardware(before, after, &mut all);
         }
     }
+    of_issuers(issuers, &new.issuers, &mut all);
+    of_places(places, &new.places, &mut all);
     for before in programs {
         if let Some(after) = new.programs.iter().find(|p| p.role == before.role) {
             of_program(before, after, &mut all);
@@ -149,7 +169,18 @@ fn of_hardware(old: &Hardware, new: &Hardware, all: &mut Vec<Change>) {
 }
 
 fn of_program(old: &Program, new: &Program, all: &mut Vec<Change>) {
-    let Program { role, measurements, on, places, listen, connect, secrets, outsiders } = old;
+    let Program {
+        role,
+        measurements,
+        on,
+        places,
+        listen,
+        connect,
+        secrets,
+        outsiders,
+        releases,
+        builds,
+    } = old;
     let of = format!("program {role}");
     let mut told = Told { of: &of, all };
     told.list("measurement", measurements, &new.measurements, ToString::to_string);
@@ -165,4 +196,73 @@ fn of_program(old: &Program, new: &Program, all: &mut Vec<Change>) {
     told.list("connect", connect, &new.connect, ToString::to_string);
     told.list("secrets", secrets, &new.secrets, Clone::clone);
     told.list("clients", outsiders, &new.outsiders, |o| o.as_str().to_owned());
+    let release = |(product, from): &(RoleName, u64)| format!("{product} from version {from} on");
+    told.list("releases", releases, &new.releases, release);
+    told.list("builds", builds, &new.builds, ToString::to_string);
+}
+
+/// Whom nobody let speak, speaks: that widens. But a voice that could also distrust or contradict is missed when it goes.
+fn of_issuers(old: &[Issuer], new: &[Issuer], all: &mut Vec<Change>) {
+    let names = |list: &[Issuer]| list.iter().map(|i| i.name.clone()).collect::<Vec<_>>();
+    let mut told = Told { of: "policy", all };
+    let (more, less) = (Direction::Widens, Direction::Changes);
+    told.items("issuer", &names(old), &names(new), ToString::to_string, (more, less));
+    for before in old {
+        let Some(after) = new.iter().find(|i| i.name == before.name) else { continue };
+        let Issuer { name, key, holder, may, depth, until } = before;
+        let of = format!("issuer {name}");
+        let mut told = Told { of: &of, all };
+        told.one("key", key, &after.key, ToString::to_string);
+        told.one("holder", holder, &after.holder, Clone::clone);
+        let topic = |(t, s): &(Topic, Scope)| format!("{} of {s}", t.as_str());
+        for (about, directions) in [
+            (Topic::Distrust, (Direction::Narrows, Direction::Widens)),
+            (Topic::Place, (Direction::Widens, Direction::Changes)),
+        ] {
+            let those = |m: &[(Topic, Scope)]| {
+                m.iter().filter(|(t, _)| *t == about).cloned().collect::<Vec<_>>()
+            };
+            told.items("may", &those(may), &those(&after.may), topic, directions);
+        }
+        let others = |m: &[(Topic, Scope)]| {
+            let other = |(t, _): &&(Topic, Scope)| !matches!(t, Topic::Distrust | Topic::Place);
+            m.iter().filter(other).cloned().collect::<Vec<_>>()
+        };
+        let before = told.all.len();
+        told.list("may", &others(may), &others(&after.may), topic);
+        let told_of_may =
+            told.all.len() > before || told.all.iter().any(|c| c.what.ends_with(": may"));
+        if may != &after.may && !told_of_may {
+            told.push("may", "the same in another order".to_owned(), Direction::Changes);
+        }
+        told.more("depth", depth, &after.depth, ToString::to_string);
+        told.more("until", until, &after.until, ToString::to_string);
+    }
+}
+
+fn of_places(old: &[Place], new: &[Place], all: &mut Vec<Change>) {
+    let names = |list: &[Place]| list.iter().map(|p| p.name.clone()).collect::<Vec<_>>();
+    let mut told = Told { of: "policy", all };
+    told.list("place", &names(old), &names(new), ToString::to_string);
+    for before in old {
+        let Some(after) = new.iter().find(|p| p.name == before.name) else { continue };
+        let Place { name, by } = before;
+        let of = format!("place {name}");
+        let mut told = Told { of: &of, all };
+        match (by, &after.by) {
+            (PlaceBy::Endorsed(old), PlaceBy::Endorsed(new)) => {
+                let Endorsed { countries, need, level, basis, age_secs_max } = old;
+                told.list("countries", countries, &new.countries, ToString::to_string);
+                told.less("need", need, &new.need, ToString::to_string);
+                told.less("level", level, &new.level, ToString::to_string);
+                told.list("basis", basis, &new.basis, |b| b.as_str().to_owned());
+                let days = |s: &i64| format!("{} s", s);
+                told.more("age", age_secs_max, &new.age_secs_max, days);
+            }
+            (old, new) => told.one("by", old, new, |by| match by {
+                PlaceBy::AwsVlek(region) => format!("AWS region {region}"),
+                PlaceBy::Endorsed(_) => "endorsements".to_owned(),
+            }),
+        }
+    }
 }

@@ -1,411 +1,197 @@
 //! The domain file, `casemate.toml`: what a deploying party writes. `docs/domain-file.md` is its page.
 //!
-//! What it does not state is refused, what it states and is not understood is refused with file, line and the
-//! nearest known word, and demands that nothing could meet are errors here and not surprises later.
+//! What it does not state is refused, what it states and is not understood is refused with line, column and the nearest known word, and demands
+//! that nothing could meet are errors here and not surprises later. All mistakes are told at once.
 
+pub mod examples;
+mod issuers;
+mod mistake;
+mod near;
+mod reach;
+mod read;
+mod sections;
+mod voices;
+
+use core::ops::Range;
 use std::collections::BTreeMap;
 
-use evidence::appraise::Machines;
-use evidence::statement::HostOs;
-use evidence::{ContentDigest, DomainRoot, Isolation, Kind, MachineId, Measurement, RootDigest};
-use serde::Deserialize;
-use thiserror::Error;
+use evidence::{ContentDigest, DomainRoot, Measurement};
+use toml::de::DeTable;
 
-use crate::names::{DomainName, RoleName};
-use crate::policy::{Hardware, Outsider, Policy, Program};
-use crate::profiles;
+pub use mistake::{DomainFileError, MISTAKES_MAX, Mistake, Severity, Wrong};
 
-/// A known word so near to an unknown one was meant.
-const EDITS_MAX: usize = 2;
+use mistake::Found;
+use read::Table;
+
+use crate::names::DomainName;
+use crate::policy::{Hardware, Issuer, Place, Policy, Program};
+
 /// A domain file is never longer.
 pub const LEN_MAX: usize = 8 << 20;
 
-/// Why a domain file is refused.
-#[derive(Debug, Error, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DomainFileError {
-    /// Longer than the limit.
-    #[error("domain file of {0} bytes, at most {LEN_MAX} allowed")]
-    TooLong(usize),
-    /// Not TOML, or with a word that is not understood.
-    #[error("{0}")]
-    Toml(String),
-    /// A value that makes no sense.
-    #[error("{field} is {got:?}, expected {expected}")]
-    Value {
-        /// Where.
-        field: String,
-        /// What it should be.
-        expected: &'static str,
-        /// What it is.
-        got: String,
-    },
-    /// A demand that nothing can meet.
-    #[error("{field}: {why}")]
-    Impossible {
-        /// Where.
-        field: String,
-        /// Why.
-        why: &'static str,
-    },
-}
-
-/// The file as written.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A domain file that was read and found to make sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DomainFile {
-    /// Format version.
-    pub format: u64,
-    /// The domain's name.
-    pub domain: String,
-    /// Who signs.
-    pub sign: Sign,
-    /// Kinds of hardware.
-    #[serde(default)]
-    pub hardware: HardwareSection,
-    /// Places.
-    #[serde(default)]
-    pub place: BTreeMap<String, Place>,
-    /// Programs.
-    #[serde(default)]
-    pub program: BTreeMap<String, ProgramSection>,
+    domain: DomainName,
+    sign: Sign,
+    hardware: Vec<Section>,
+    programs: Vec<Program>,
+    issuers: Vec<Issuer>,
+    places: Vec<Place>,
+    names_places: bool,
+    warnings: Vec<Mistake>,
 }
 
-/// `sign = { need = 2, by = ["ana.pub", …] }`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// `sign = { need = 2, by = ["ana.pub", …], revoke = 1 }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sign {
     /// k.
     pub need: usize,
+    /// How many revoke; as many as sign, where it is not stated.
+    pub revoke: Option<usize>,
     /// Files with SSH public keys, relative to the domain file.
     pub by: Vec<String>,
+    /// Where it stands.
+    pub line: usize,
 }
 
-/// `[hardware.*]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HardwareSection {
-    /// The software platform.
-    pub software: Option<SoftwareSection>,
-    /// AMD SEV-SNP.
-    pub snp: Option<SnpSection>,
+/// A kind of hardware as it is stated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Section {
+    /// Without images, where those are in a file.
+    hardware: Hardware,
+    /// That file, and its place.
+    file: Option<(String, (usize, usize))>,
 }
 
-/// `[hardware.software]`: development.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SoftwareSection {
-    /// Roots, `sha256:…`.
-    pub root: Vec<String>,
-    /// Monitors, `sha384:…`.
-    pub image: Vec<String>,
-    /// `"any-genuine"` or a list of ids in hex.
-    pub machines: MachinesWord,
-    /// Isolation values taken.
-    pub isolation: Vec<String>,
-    /// Host states taken.
-    pub host: Vec<String>,
+/// Where a program stands, for what is said about it.
+struct Spans {
+    name: Range<usize>,
+    on: Vec<Range<usize>>,
+    places: Vec<Range<usize>>,
+    measurements: Vec<Range<usize>>,
+    listen: Option<Range<usize>>,
+    connect: Vec<Range<usize>>,
+    secrets: Vec<Range<usize>>,
+    clients: Option<Range<usize>>,
+    /// `in` is there, if only to say `anywhere`.
+    says_where: bool,
+    /// `measurement` is there, understood or not.
+    says_measurement: bool,
 }
 
-/// `[hardware.snp]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SnpSection {
-    /// A shipped, dated profile.
-    pub profile: String,
-    /// A CoRIM file, or a list of `sha384:…`.
-    pub image: ImageWord,
-    /// `"any-genuine"` or a list of ids in hex.
-    pub machines: MachinesWord,
+/// Everything that was read, before sections are held against each other.
+struct Draft {
+    hardware: Vec<(Range<usize>, Section)>,
+    places: BTreeMap<String, Range<usize>>,
+    /// Those of them that make sense.
+    described: Vec<Place>,
+    issuers: Vec<(issuers::IssuerSpans, Issuer)>,
+    programs: Vec<(Spans, Program)>,
 }
 
-/// Which images.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-pub enum ImageWord {
-    /// A file of reference values.
-    File(String),
-    /// The values themselves.
-    List(Vec<String>),
-}
-
-/// Which machines.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-pub enum MachinesWord {
-    /// `any-genuine`.
-    Word(String),
-    /// Ids in hex.
-    List(Vec<String>),
-}
-
-/// `[place] eu = { aws-vlek = "eu-central-1" }`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Place {
-    /// The region in an AWS VLEK's CSP_ID.
-    pub aws_vlek: String,
-}
-
-/// `[program.NAME]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProgramSection {
-    /// Measurements, `sha384:…`.
-    pub measurement: Vec<String>,
-    /// Kinds of hardware.
-    pub on: Vec<String>,
-    /// Places.
-    #[serde(default, rename = "in")]
-    pub places: Vec<String>,
-    /// Ports.
-    #[serde(default)]
-    pub listen: Vec<u16>,
-    /// Roles.
-    #[serde(default)]
-    pub connect: Vec<String>,
-    /// Secrets.
-    #[serde(default)]
-    pub secrets: Vec<String>,
-    /// Clients that are no programs; unset, nobody.
-    #[serde(default)]
-    pub clients: Vec<String>,
-}
-
-type Result<T> = core::result::Result<T, DomainFileError>;
-
-fn bad(field: &str, expected: &'static str, got: &str) -> DomainFileError {
-    DomainFileError::Value { field: field.to_owned(), expected, got: got.to_owned() }
-}
-
-/// Reads `prefix:hex` values.
-fn digests<T>(
-    field: &str,
-    prefix: &str,
-    expected: &'static str,
-    texts: &[String],
-    read: impl Fn(&str) -> Option<T>,
-) -> Result<Vec<T>> {
-    texts
-        .iter()
-        .map(|t| t.strip_prefix(prefix).and_then(&read).ok_or_else(|| bad(field, expected, t)))
-        .collect()
-}
-
-fn measurements(field: &str, texts: &[String]) -> Result<Vec<Measurement>> {
-    digests(field, "sha384:", "sha384: and 96 lower-case hex digits", texts, Measurement::from_hex)
-}
+const FIELDS: [&str; 7] = ["format", "domain", "sign", "hardware", "place", "issuer", "program"];
 
 impl DomainFile {
     /// Reads a domain file.
     ///
+    /// 1. TOML, 2. each section by itself, 3. the sections against each other.
+    ///
     /// # Errors
-    /// [`DomainFileError`].
-    pub fn parse(text: &str) -> Result<Self> {
+    /// [`DomainFileError`] with every mistake.
+    pub fn parse(text: &str) -> Result<Self, DomainFileError> {
+        let mut found = Found::new(if text.len() > LEN_MAX { "" } else { text });
         if text.len() > LEN_MAX {
-            return Err(DomainFileError::TooLong(text.len()));
+            found.error(&(0..0), "", Wrong::TooLong(text.len()));
+            return Err(found.refuse());
         }
-        let file: Self = toml::from_str(text)
-            .map_err(|e| DomainFileError::Toml(with_suggestion(&e.to_string())))?;
-        if file.format != 1 {
-            return Err(bad("format", "1", &file.format.to_string()));
+        // 1
+        let (tree, wrong) = DeTable::parse_recoverable(text);
+        wrong.iter().for_each(|e| found.syntax(e));
+        if !wrong.is_empty() {
+            // What was guessed behind a broken line is nobody's word.
+            return Err(found.refuse());
         }
-        Ok(file)
+        // 2
+        let file = Table::root(tree.get_ref());
+        file.only(&FIELDS, "field", &mut found);
+        let head = sections::head(&file, &mut found);
+        let draft = sections::draft(&file, &mut found);
+        // 3
+        reach::check(&draft, &mut found);
+        let warnings = found.finish()?;
+        let Some((domain, sign)) = head else {
+            // Each part that is missing was noted above, so that this is not reached.
+            return Err(Found::new(text).refuse());
+        };
+        Ok(Self {
+            domain,
+            sign,
+            names_places: !draft.places.is_empty(),
+            hardware: draft.hardware.into_iter().map(|(_, s)| s).collect(),
+            programs: draft.programs.into_iter().map(|(_, p)| p).collect(),
+            issuers: draft.issuers.into_iter().map(|(_, i)| i).collect(),
+            places: draft.described,
+            warnings,
+        })
     }
 
     /// The policy it means. `image` reads a file of reference values; the caller does the reading.
     ///
     /// # Errors
-    /// [`DomainFileError`].
+    /// [`DomainFileError`], where such a file cannot be read.
     pub fn compile(
         &self,
         root: DomainRoot,
         version: u64,
         previous: Option<ContentDigest>,
         image: impl Fn(&str) -> Option<Vec<Measurement>>,
-    ) -> Result<Policy> {
-        let domain = DomainName::new(&self.domain).ok_or_else(|| {
-            bad("domain", "a SPIFFE trust domain: lower-case letters, digits, . - _", &self.domain)
-        })?;
-        let mut hardware = Vec::new();
-        if let Some(s) = &self.hardware.software {
-            hardware.push(software(s)?);
-        }
-        if let Some(s) = &self.hardware.snp {
-            hardware.push(snp(s, image)?);
-        }
-        if let Some(h) = hardware.iter().find(|h| profiles::profile(h).is_none()) {
-            let field = format!("hardware.{}.profile", h.kind);
-            return Err(bad(
-                &field,
-                "a shipped profile, as `casemate policy show` lists them",
-                &h.profile,
-            ));
-        }
-        let programs = self
-            .program
-            .iter()
-            .map(|(name, p)| self.program(name, p, &hardware))
-            .collect::<Result<_>>()?;
-        Ok(Policy { domain, root, version, previous, hardware, programs })
-    }
-
-    fn program(&self, name: &str, p: &ProgramSection, hardware: &[Hardware]) -> Result<Program> {
-        let at = |field: &str| format!("program.{name}.{field}");
-        let role = |field: &str, text: &str| {
-            RoleName::new(text)
-                .ok_or_else(|| bad(&at(field), "a role: lower-case letters, digits, . - _", text))
-        };
-        let on = p
-            .on
-            .iter()
-            .map(|k| {
-                let kind = Kind::parse(k).ok_or_else(|| bad(&at("on"), "kinds of hardware", k))?;
-                if hardware.iter().any(|h| h.kind == kind) {
-                    Ok(kind)
-                } else {
-                    let why = "names a kind of hardware that has no [hardware] section, so it can never run there";
-                    Err(DomainFileError::Impossible { field: at("on"), why })
-                }
-            })
-            .collect::<Result<Vec<_>>>()?;
-        if on.is_empty() || p.measurement.is_empty() {
-            let field = at(if on.is_empty() { "on" } else { "measurement" });
-            return Err(DomainFileError::Impossible {
-                field,
-                why: "is empty, so the program can never be admitted",
-            });
-        }
-        if let Some(place) = p.places.iter().find(|n| !self.place.contains_key(*n)) {
-            return Err(bad(&at("in"), "places that [place] names", place));
-        }
-        if !p.places.is_empty() && on.iter().all(|k| *k == Kind::Software) {
-            let why = "demands a place, which the software platform cannot prove";
-            return Err(DomainFileError::Impossible { field: at("in"), why });
-        }
-        Ok(Program {
-            role: role("", name)?,
-            measurements: measurements(&at("measurement"), &p.measurement)?,
-            on,
-            places: p.places.clone(),
-            listen: p.listen.clone(),
-            connect: p.connect.iter().map(|r| role("connect", r)).collect::<Result<_>>()?,
-            secrets: p.secrets.clone(),
-            outsiders: outsiders(&at("clients"), p)?,
+    ) -> Result<Policy, DomainFileError> {
+        let hardware = self.hardware.iter().map(|section| {
+            let mut hardware = section.hardware.clone();
+            if let Some((file, place)) = &section.file {
+                let field = format!("hardware.{}.image", hardware.kind);
+                let bad = || DomainFileError::image(field, file, *place);
+                hardware.images = image(file).ok_or_else(bad)?;
+            }
+            Ok(hardware)
+        });
+        let hardware = hardware.collect::<Result<_, _>>()?;
+        Ok(Policy {
+            domain: self.domain.clone(),
+            root,
+            version,
+            previous,
+            hardware,
+            programs: self.programs.clone(),
+            issuers: self.issuers.clone(),
+            places: self.places.clone(),
         })
     }
-}
 
-/// Who may connect without being a program, and has something to connect to.
-fn outsiders(field: &str, p: &ProgramSection) -> Result<Vec<Outsider>> {
-    if !p.clients.is_empty() && p.listen.is_empty() {
-        let why = "names clients of a program that listens on no port";
-        return Err(DomainFileError::Impossible { field: field.to_owned(), why });
+    /// The domain's name.
+    #[must_use]
+    pub const fn domain(&self) -> &DomainName {
+        &self.domain
     }
-    let expected = "\"anonymous\" (roles name whom they connect to themselves, in `connect`)";
-    p.clients.iter().map(|t| Outsider::parse(t).ok_or_else(|| bad(field, expected, t))).collect()
-}
 
-fn machines(field: &str, word: &MachinesWord) -> Result<Machines> {
-    match word {
-        MachinesWord::Word(w) if w == "any-genuine" => Ok(Machines::AnyGenuine),
-        MachinesWord::Word(w) => {
-            Err(bad(field, "\"any-genuine\" or a list of machine ids in hex", w))
-        }
-        MachinesWord::List(ids) => ids
-            .iter()
-            .map(|t| {
-                hex::decode(t)
-                    .ok()
-                    .and_then(|b| MachineId::new(&b))
-                    .ok_or_else(|| bad(field, "machine ids in hex, not all zero", t))
-            })
-            .collect::<Result<_>>()
-            .map(Machines::Only),
+    /// Who signs.
+    #[must_use]
+    pub const fn sign(&self) -> &Sign {
+        &self.sign
     }
-}
 
-fn software(s: &SoftwareSection) -> Result<Hardware> {
-    let at = |f: &str| format!("hardware.software.{f}");
-    let word = |field: &str, t: &String| bad(&at(field), "values this version knows", t);
-    Ok(Hardware {
-        kind: Kind::Software,
-        profile: String::new(),
-        roots: digests(
-            &at("root"),
-            "sha256:",
-            "sha256: and 64 lower-case hex digits",
-            &s.root,
-            RootDigest::from_hex,
-        )?,
-        machines: machines(&at("machines"), &s.machines)?,
-        images: measurements(&at("image"), &s.image)?,
-        isolation: s
-            .isolation
-            .iter()
-            .map(|t| Isolation::parse(t).ok_or_else(|| word("isolation", t)))
-            .collect::<Result<_>>()?,
-        host: s
-            .host
-            .iter()
-            .map(|t| HostOs::parse(t).ok_or_else(|| word("host", t)))
-            .collect::<Result<_>>()?,
-    })
-}
-
-fn snp(s: &SnpSection, image: impl Fn(&str) -> Option<Vec<Measurement>>) -> Result<Hardware> {
-    let images = match &s.image {
-        ImageWord::List(list) => measurements("hardware.snp.image", list)?,
-        ImageWord::File(file) => image(file).ok_or_else(|| {
-            bad("hardware.snp.image", "a file of reference values that can be read", file)
-        })?,
-    };
-    Ok(Hardware {
-        kind: Kind::Snp,
-        profile: s.profile.clone(),
-        roots: evidence::snp::PINNED_ROOTS.to_vec(),
-        machines: machines("hardware.snp.machines", &s.machines)?,
-        images,
-        // A shipped, dated profile counts as stated: machines of their own, with the operating system measured.
-        isolation: vec![Isolation::MachineExclusive, Isolation::MachineSharedKernel],
-        host: vec![HostOs::Measured],
-    })
-}
-
-/// Adds the nearest known word to a complaint about an unknown one.
-fn with_suggestion(message: &str) -> String {
-    let quoted = message.split('`').skip(1).step_by(2).collect::<Vec<_>>();
-    let nearest = match quoted.as_slice() {
-        [unknown, known @ ..] if message.contains("unknown field") => {
-            // Two edits change a length by two at most: a word of the file's own length is not compared at all.
-            let near = known.iter().filter(|k| unknown.len().abs_diff(k.len()) <= EDITS_MAX * 4);
-            near.map(|k| (distance(unknown, k), *k)).filter(|(d, _)| *d <= EDITS_MAX).min()
-        }
-        _ => None,
-    };
-    match nearest {
-        Some((_, word)) => format!("{}; did you mean `{word}`?", message.trim_end()),
-        None => message.trim_end().to_owned(),
+    /// True if [place] names places, so that each program says where it runs.
+    #[must_use]
+    pub const fn names_places(&self) -> bool {
+        self.names_places
     }
-}
 
-/// Edits between two words.
-fn distance(a: &str, b: &str) -> usize {
-    let b = b.chars().collect::<Vec<_>>();
-    let mut row = (0..=b.len()).collect::<Vec<_>>();
-    for (i, x) in a.chars().enumerate() {
-        let mut next = vec![i.saturating_add(1)];
-        for (j, y) in b.iter().enumerate() {
-            let at = |r: &[usize], k: usize| r.get(k).copied().unwrap_or(usize::MAX);
-            let edit = at(&row, j).saturating_add(usize::from(x != *y));
-            let least = edit
-                .min(at(&row, j.saturating_add(1)).saturating_add(1))
-                .min(at(&next, j).saturating_add(1));
-            next.push(least);
-        }
-        row = next;
+    /// What has no effect yet.
+    #[must_use]
+    pub fn warnings(&self) -> &[Mistake] {
+        &self.warnings
     }
-    row.last().copied().unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

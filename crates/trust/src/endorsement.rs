@@ -86,7 +86,7 @@ impl AuthorityEndorsement {
         ]))
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, CborError> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CborError> {
         let mut f = Fields::decode(bytes, LEN_MAX)?;
         f.version(VERSION)?;
         let endorsement = Self {
@@ -112,8 +112,9 @@ impl EndorsedAuthority {
     /// # Errors
     /// [`EndorsementError`].
     pub fn verify(signed: &Signed, genesis: &Genesis, at: Time) -> Result<Self, EndorsementError> {
-        let endorsement =
-            AuthorityEndorsement::decode(signed.verify(&genesis.signers, Namespace::Endorsement)?)?;
+        let endorsement = AuthorityEndorsement::decode(
+            signed.verify(genesis.signers_now(), Namespace::Endorsement)?,
+        )?;
         let root = genesis.root();
         if !holds("endorsement_domain", endorsement.domain == root) {
             return Err(EndorsementError::Domain { expected: root, got: endorsement.domain });

@@ -3,6 +3,10 @@
 //! [`PolicyInForce`] is the only form decisions take: k of n owners signed it, it belongs to the pinned domain, and
 //! it follows the version before.
 
+pub mod issuers;
+
+use std::collections::HashMap;
+
 use ciborium::Value;
 use evidence::appraise::Machines;
 use evidence::cbor::{self, CborError, Fields};
@@ -11,15 +15,18 @@ use evidence::statement::HostOs;
 use evidence::{ContentDigest, DomainRoot, Isolation, Kind, MachineId, Measurement, RootDigest};
 use thiserror::Error;
 
+pub use issuers::{Endorsed, Issuer, Place, PlaceBy};
+
+use crate::claim::Source;
 use crate::genesis::Genesis;
 use crate::names::{DomainName, RoleName};
 use crate::signing::{Namespace, Signed, SigningError};
 
 /// Longest policy: a million measurements fit.
 pub const LEN_MAX: usize = 64 << 20;
-const VERSION: u64 = 2;
-/// Versions that are read: the first had no outsiders.
-const READ: [u64; 2] = [1, VERSION];
+const VERSION: u64 = 3;
+/// Versions that are read: the first had no outsiders, the second no issuers and no places but by name.
+const READ: [u64; 3] = [1, 2, VERSION];
 
 /// What one kind of hardware must be like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +97,10 @@ pub struct Program {
     pub secrets: Vec<String>,
     /// Who besides programs may connect to it; nobody, where it is not stated.
     pub outsiders: Vec<Outsider>,
+    /// Products of which a release is trusted for it, from a version on.
+    pub releases: Vec<(RoleName, u64)>,
+    /// Sources from which a build is trusted for it.
+    pub builds: Vec<Source>,
 }
 
 /// A policy's content.
@@ -107,6 +118,10 @@ pub struct Policy {
     pub hardware: Vec<Hardware>,
     /// Programs, by role.
     pub programs: Vec<Program>,
+    /// Whose claims count, and for what.
+    pub issuers: Vec<Issuer>,
+    /// Places.
+    pub places: Vec<Place>,
 }
 
 /// A policy that k of n owners put in force.
@@ -116,6 +131,8 @@ pub struct PolicyInForce {
     digest: ContentDigest,
     signed: Signed,
     permissions: std::sync::Arc<crate::permission::Permissions>,
+    /// Which of its programs a measurement is trusted as: a million of them are not looked through at every decision.
+    measured: std::sync::Arc<HashMap<Measurement, Vec<usize>>>,
 }
 
 /// Why a policy is not in force.
@@ -243,6 +260,8 @@ impl Program {
             (6, list(&self.connect, |r| r.as_str().into())),
             (7, list(&self.secrets, |s| s.as_str().into())),
             (8, list(&self.outsiders, |o| o.as_str().into())),
+            (9, list(&self.releases, |(p, v)| Value::Array(vec![p.as_str().into(), (*v).into()]))),
+            (10, list(&self.builds, |s| s.as_str().into())),
         ])
     }
 
@@ -268,6 +287,18 @@ impl Program {
                     Outsider::parse(&text(v)?)
                 })?,
             },
+            releases: match version {
+                1 | 2 => Vec::new(),
+                _ => read_list(f.array(9, "releases")?, "releases", |v| {
+                    let [product, from] = <[Value; 2]>::try_from(v.into_array().ok()?).ok()?;
+                    let from = u64::try_from(from.into_integer().ok()?).ok()?;
+                    Some((RoleName::new(&text(product)?)?, from))
+                })?,
+            },
+            builds: match version {
+                1 | 2 => Vec::new(),
+                _ => read_list(f.array(10, "builds")?, "builds", |v| Source::new(&text(v)?))?,
+            },
         };
         f.finish()?;
         Ok(program)
@@ -286,6 +317,8 @@ impl Policy {
             (5, self.previous.map_or(Value::Null, |p| Value::Bytes(p.as_bytes().to_vec()))),
             (6, list(&self.hardware, Hardware::encode)),
             (7, list(&self.programs, Program::encode)),
+            (8, list(&self.issuers, Issuer::encode)),
+            (9, list(&self.places, Place::encode)),
         ]))
     }
 
@@ -318,8 +351,15 @@ impl Policy {
             .into_iter()
             .map(|p| Program::decode(p, format))
             .collect::<Result<_, _>>()?;
+        let (mut issuers, mut places) = (Vec::new(), Vec::new());
+        if format == VERSION {
+            let all = f.array(8, "issuers")?.into_iter();
+            issuers = all.map(Issuer::decode).collect::<Result<_, _>>()?;
+            let all = f.array(9, "places")?.into_iter();
+            places = all.map(Place::decode).collect::<Result<_, _>>()?;
+        }
         f.finish()?;
-        Ok(Self { domain, root, version, previous, hardware, programs })
+        Ok(Self { domain, root, version, previous, hardware, programs, issuers, places })
     }
 }
 
@@ -333,8 +373,11 @@ impl PolicyInForce {
         genesis: &Genesis,
         before: Option<&Self>,
     ) -> Result<Self, PolicyError> {
-        let payload = signed.verify(&genesis.signers, Namespace::Policy)?;
-        let (digest, policy) = (ContentDigest::of(payload), Policy::decode(payload)?);
+        let digest = ContentDigest::of(&signed.payload);
+        let read = |b: &[u8]| Ok::<_, PolicyError>(Policy::decode(b)?);
+        let policy = genesis.signed(signed, Namespace::Policy, read, |p, period| {
+            period.covers_policy(p.version, digest)
+        })?;
         let root = genesis.root();
         if !holds("policy_domain", policy.root == root && policy.domain == genesis.domain) {
             return Err(PolicyError::Domain { expected: root, got: policy.root });
@@ -354,13 +397,24 @@ impl PolicyInForce {
             }
         }
         let permissions = std::sync::Arc::new(crate::permission::Permissions::compile(&policy)?);
-        Ok(Self { policy, digest, signed: signed.clone(), permissions })
+        let mut measured = HashMap::<_, Vec<usize>>::new();
+        for (n, program) in policy.programs.iter().enumerate() {
+            program.measurements.iter().for_each(|m| measured.entry(*m).or_default().push(n));
+        }
+        let measured = std::sync::Arc::new(measured);
+        Ok(Self { policy, digest, signed: signed.clone(), permissions, measured })
     }
 
     /// The content.
     #[must_use]
     pub const fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// The programs that list this measurement.
+    pub fn measured_as(&self, measurement: &Measurement) -> impl Iterator<Item = &Program> {
+        let places = self.measured.get(measurement).into_iter().flatten();
+        places.filter_map(|n| self.policy.programs.get(*n))
     }
 
     /// SHA-384 of the signed bytes.

@@ -1,6 +1,8 @@
 //! Proofs: why a key speaks for a role, as data. The rules are written down in `docs/rules.md`; `checker` has its own
 //! reading of them and of this encoding.
 
+mod english;
+
 use ciborium::Value;
 use evidence::cbor;
 
@@ -19,58 +21,19 @@ impl Term {
     #[must_use]
     pub fn english(&self) -> String {
         let parts = self.0.iter().map(String::as_str).collect::<Vec<_>>();
-        let short = |d: &str| d.get(..12).map_or(d.to_owned(), |h| format!("{h}…"));
-        match parts.as_slice() {
-            ["policy-takes-hardware", kind, profile] => {
-                format!("the policy takes {kind} machines{}", under(profile))
-            }
-            ["policy-trusts", program, role, kind] => {
-                format!("the policy trusts program {} as {role} on {kind}", short(program))
-            }
-            ["evidence-shows-machine", kind, image, machine] => {
-                format!(
-                    "authentic evidence shows a {kind} machine ({}) that launched {}",
-                    short(machine),
-                    short(image)
-                )
-            }
-            ["evidence-binds-monitor", key] => {
-                format!("that evidence covers the monitor's key {}", short(key))
-            }
-            ["monitor-states", key, program, isolation, leaf] => format!(
-                "the monitor with key {} states that program {} ({isolation} isolation) holds the key {}",
-                short(key),
-                short(program),
-                short(leaf)
-            ),
-            ["machine-genuine", kind] => {
-                format!("the machine is a {kind} machine as the policy wants it")
-            }
-            ["monitor-trusted", key] => {
-                format!("the monitor with key {} may speak for programs on it", short(key))
-            }
-            ["key-speaks-for-program", leaf, program] => {
-                format!("the key {} speaks for program {}", short(leaf), short(program))
-            }
-            ["key-speaks-for-role", leaf, role] => {
-                format!("the key {} speaks for {role}", short(leaf))
-            }
-            other => other.join(" "),
-        }
+        english::of(&parts)
     }
 }
 
-fn under(profile: &str) -> String {
-    if profile.is_empty() { String::new() } else { format!(" under {profile}") }
-}
-
-/// Why a term holds.
+/// Why a term holds. `docs/rules.md` states each rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// The policy says so.
     Policy,
     /// Authentic evidence says so.
     Evidence,
+    /// An authentic claim says so.
+    Claim,
     /// R1: hardware the policy takes, shown by evidence, is genuine.
     Genuine,
     /// R2: a genuine machine's evidence makes its monitor trusted.
@@ -79,28 +42,80 @@ pub enum Rule {
     Speaks,
     /// R4: a key that speaks for a program trusted for a role on this hardware speaks for the role.
     Role,
+    /// R5: what the policy lists is trusted.
+    Listed,
+    /// R6: whom the policy names may speak.
+    Named,
+    /// R7: who may speak and pass it on lets another speak.
+    Delegated,
+    /// R8: a key that speaks for one that may speak may speak.
+    SpeaksFor,
+    /// R9: what somebody who may speak about a role trusts is trusted.
+    Vouched,
+    /// R10: a release of a product the policy takes is trusted.
+    Released,
+    /// R11: what was built from a source the policy takes is trusted.
+    Built,
+    /// R12: what follows a trusted measurement is trusted.
+    Upgraded,
+    /// R13: a machine stands where enough independent issuers say.
+    Endorsed,
+    /// R14: a machine stands in the region its evidence shows.
+    Region,
+    /// R15: as R4, for a role that is confined to places.
+    PlacedRole,
 }
 
 impl Rule {
+    /// Every rule.
+    pub const ALL: [Self; 18] = [
+        Self::Policy,
+        Self::Evidence,
+        Self::Claim,
+        Self::Genuine,
+        Self::Monitor,
+        Self::Speaks,
+        Self::Role,
+        Self::Listed,
+        Self::Named,
+        Self::Delegated,
+        Self::SpeaksFor,
+        Self::Vouched,
+        Self::Released,
+        Self::Built,
+        Self::Upgraded,
+        Self::Endorsed,
+        Self::Region,
+        Self::PlacedRole,
+    ];
+
     /// The spelling in the encoding.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Policy => "policy",
             Self::Evidence => "evidence",
+            Self::Claim => "claim",
             Self::Genuine => "R1",
             Self::Monitor => "R2",
             Self::Speaks => "R3",
             Self::Role => "R4",
+            Self::Listed => "R5",
+            Self::Named => "R6",
+            Self::Delegated => "R7",
+            Self::SpeaksFor => "R8",
+            Self::Vouched => "R9",
+            Self::Released => "R10",
+            Self::Built => "R11",
+            Self::Upgraded => "R12",
+            Self::Endorsed => "R13",
+            Self::Region => "R14",
+            Self::PlacedRole => "R15",
         }
     }
-}
 
-impl Rule {
     fn parse(text: &str) -> Option<Self> {
-        [Self::Policy, Self::Evidence, Self::Genuine, Self::Monitor, Self::Speaks, Self::Role]
-            .into_iter()
-            .find(|r| r.as_str() == text)
+        Self::ALL.into_iter().find(|r| r.as_str() == text)
     }
 }
 
@@ -136,7 +151,7 @@ impl Proof {
             ])
         };
         cbor::encode(&cbor::map(vec![
-            (1, 1.into()),
+            (1, 2.into()),
             (2, Value::Array(self.0.iter().map(step).collect())),
         ]))
     }
@@ -145,7 +160,7 @@ impl Proof {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut f = cbor::Fields::decode(bytes, 1 << 20).ok()?;
-        f.version(1).ok()?;
+        f.version(2).ok()?;
         let steps = f.array(2, "steps").ok()?;
         f.finish().ok()?;
         let number = |v: Value| usize::try_from(v.into_integer().ok()?).ok();
@@ -185,7 +200,7 @@ impl Proof {
                     .collect::<Vec<_>>()
                     .join(" and ");
                 let why = match s.rule {
-                    Rule::Policy | Rule::Evidence => String::new(),
+                    Rule::Policy | Rule::Evidence | Rule::Claim => String::new(),
                     rule => format!(" (by {}, from {from})", rule.as_str()),
                 };
                 format!("{n}. {}{why}", s.conclusion.english())

@@ -2,7 +2,7 @@
 
 use ciborium::Value;
 use evidence::cbor::{self, CborError, Fields};
-use evidence::{DomainRoot, MachineId, Measurement, StatementKey};
+use evidence::{ContentDigest, DomainRoot, IssuerKey, MachineId, Measurement, StatementKey};
 use thiserror::Error;
 
 use crate::genesis::Genesis;
@@ -20,6 +20,10 @@ pub enum Revoked {
     StatementKey(StatementKey),
     /// A machine.
     Machine(MachineId),
+    /// A key that made claims, and with it all it ever said.
+    Issuer(IssuerKey),
+    /// One claim.
+    Claim(ContentDigest),
 }
 
 /// An owners' revocation: number `epoch` of the domain.
@@ -71,6 +75,8 @@ impl Revocation {
             Revoked::Measurement(m) => ("measurement", m.as_bytes().to_vec()),
             Revoked::StatementKey(k) => ("statement-key", k.as_bytes().to_vec()),
             Revoked::Machine(m) => ("machine", m.as_bytes().to_vec()),
+            Revoked::Issuer(k) => ("issuer", k.as_bytes().to_vec()),
+            Revoked::Claim(d) => ("claim", d.as_bytes().to_vec()),
         };
         cbor::encode(&cbor::map(vec![
             (1, VERSION.into()),
@@ -81,7 +87,7 @@ impl Revocation {
         ]))
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, CborError> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CborError> {
         let mut f = Fields::decode(bytes, LEN_MAX)?;
         f.version(VERSION)?;
         let domain = f.named(2, "domain", DomainRoot::from_slice)?;
@@ -92,6 +98,8 @@ impl Revocation {
                 "measurement" => Revoked::Measurement(Measurement::from_slice(b)?),
                 "statement-key" => Revoked::StatementKey(StatementKey::from_slice(b)?),
                 "machine" => Revoked::Machine(MachineId::new(b)?),
+                "issuer" => Revoked::Issuer(IssuerKey::from_slice(b)?),
+                "claim" => Revoked::Claim(ContentDigest::from_slice(b)?),
                 _ => return None,
             })
         })?;
@@ -118,8 +126,10 @@ impl Revocations {
     /// # Errors
     /// [`RevocationError`].
     pub fn add(&mut self, signed: Signed, genesis: &Genesis) -> Result<&Revoked, RevocationError> {
-        let revocation =
-            Revocation::decode(signed.verify(&genesis.signers, Namespace::Revocation)?)?;
+        let read = |b: &[u8]| Ok::<_, RevocationError>(Revocation::decode(b)?);
+        let revocation = genesis.signed(&signed, Namespace::Revocation, read, |r, period| {
+            period.covers_revocation(r.epoch)
+        })?;
         let root = genesis.root();
         if !holds_domain(&revocation, root) {
             return Err(RevocationError::Domain { expected: root, got: revocation.domain });

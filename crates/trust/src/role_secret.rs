@@ -99,7 +99,7 @@ impl RoleSecret {
         ]))
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, CborError> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CborError> {
         let mut f = Fields::decode(bytes, LEN_MAX)?;
         f.version(VERSION)?;
         let domain = f.named(2, "domain", DomainRoot::from_slice)?;
@@ -122,7 +122,10 @@ impl RoleSecret {
     /// # Errors
     /// [`RoleSecretError`].
     pub fn verify(signed: &Signed, genesis: &Genesis) -> Result<Self, RoleSecretError> {
-        let secret = Self::decode(signed.verify(&genesis.signers, Namespace::Secret)?)?;
+        let read = |b: &[u8]| Ok::<_, RoleSecretError>(Self::decode(b)?);
+        let secret = genesis.signed(signed, Namespace::Secret, read, |s, period| {
+            period.covers_secret(&s.name, s.number)
+        })?;
         let root = genesis.root();
         if !holds("secret_domain", secret.domain == root) {
             return Err(RoleSecretError::Domain { expected: root, got: secret.domain });

@@ -1,10 +1,13 @@
 //! Owners' signatures: SSHSIG (PROTOCOL.sshsig of OpenSSH) over our objects, k of n distinct keys.
 //!
 //! A namespace per kind of object keeps a signature made for one from passing for another. Ed25519 and ECDSA P-256
-//! keys are verified here with the project's own crypto library; `ssh-keygen -Y sign` makes the same signatures.
+//! keys, in files or in FIDO tokens, are verified here with the project's own crypto library; `ssh-keygen -Y sign` makes the same signatures.
+
+mod token;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use ciborium::Value;
+use evidence::IssuerKey;
 use evidence::cbor::{self, CborError, Fields};
 use evidence::controls::holds;
 use ssh_key::private::{Ed25519Keypair, Ed25519PrivateKey, KeypairData};
@@ -29,9 +32,21 @@ pub enum Namespace {
     Revocation,
     /// A role secret.
     Secret,
+    /// A change of signers.
+    Signers,
 }
 
 impl Namespace {
+    /// Every kind.
+    pub const ALL: [Self; 5] =
+        [Self::Policy, Self::Endorsement, Self::Revocation, Self::Secret, Self::Signers];
+
+    /// Reads the SSHSIG namespace.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|n| n.as_str() == text)
+    }
+
     /// The SSHSIG namespace.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -40,7 +55,21 @@ impl Namespace {
             Self::Endorsement => "casemate-endorsement@v1",
             Self::Revocation => "casemate-revocation@v1",
             Self::Secret => "casemate-secret@v1",
+            Self::Signers => "casemate-signers@v1",
         }
+    }
+}
+
+/// The raw Ed25519 key of a line in OpenSSH's form: how a domain file names whoever makes claims.
+///
+/// # Errors
+/// [`SigningError::Key`].
+pub fn issuer_key(line: &str) -> Result<IssuerKey, SigningError> {
+    let bad = || SigningError::Key(line.chars().take(60).collect());
+    let key = PublicKey::from_openssh(line.trim()).map_err(|_| bad())?;
+    match key.key_data() {
+        KeyData::Ed25519(key) => Ok(IssuerKey::new(key.0)),
+        _ => Err(bad()),
     }
 }
 
@@ -48,6 +77,7 @@ impl Namespace {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signers {
     need: usize,
+    revoke: usize,
     keys: Vec<String>,
 }
 
@@ -63,12 +93,25 @@ pub enum SigningError {
         /// n.
         keys: usize,
     },
+    /// Revoking is never harder than signing, and never nobody's.
+    #[error("sign.revoke is {revoke}, expected at least 1 and at most the {need} that sign")]
+    Revoke {
+        /// How many revoke.
+        revoke: usize,
+        /// k.
+        need: usize,
+    },
+    /// Signed by owners who no longer sign, after they were followed.
+    #[error(
+        "signed for {0} by owners who no longer sign for this domain; have those sign who do now"
+    )]
+    Retired(&'static str),
     /// One key twice.
     #[error("signer key {0} stands twice; signers are distinct keys of distinct holders")]
     Duplicate(String),
     /// No SSH public key, or of a kind not verified here.
     #[error(
-        "signer key {0:?} is no ssh-ed25519 or ecdsa-sha2-nistp256 public key; make one with ssh-keygen -t ed25519"
+        "signer key {0:?} is no Ed25519 or ECDSA P-256 public key, in a file or a FIDO token; make one with ssh-keygen -t ed25519"
     )]
     Key(String),
     /// The object is malformed.
@@ -94,13 +137,32 @@ pub enum SigningError {
 fn canonical(line: &str) -> Result<String, SigningError> {
     let bad = || SigningError::Key(line.chars().take(60).collect());
     let mut key = PublicKey::from_openssh(line.trim()).map_err(|_| bad())?;
-    let known = matches!(key.key_data(), KeyData::Ed25519(_))
-        || matches!(key.key_data(), KeyData::Ecdsa(k) if k.curve() == ssh_key::EcdsaCurve::NistP256);
+    let known = matches!(
+        key.key_data(),
+        KeyData::Ed25519(_) | KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_)
+    ) || matches!(key.key_data(), KeyData::Ecdsa(k) if k.curve() == ssh_key::EcdsaCurve::NistP256);
     if !known {
         return Err(bad());
     }
     key.set_comment("");
     key.to_openssh().map_err(|_| bad())
+}
+
+/// A public key in the form signers are compared in: without comment.
+///
+/// # Errors
+/// [`SigningError::Key`].
+pub fn public_key(line: &str) -> Result<String, SigningError> {
+    canonical(line)
+}
+
+/// A key's fingerprint as `ssh-keygen -l` prints it.
+#[must_use]
+pub fn fingerprint(key: &str) -> String {
+    PublicKey::from_openssh(key).map_or_else(
+        |_| "no SSH public key".to_owned(),
+        |k| k.fingerprint(HashAlg::Sha256).to_string(),
+    )
 }
 
 impl Signers {
@@ -118,7 +180,35 @@ impl Signers {
         if need > n || need.saturating_mul(2) <= n || n > SIGNERS_MAX {
             return Err(SigningError::Need { need, keys: n });
         }
-        Ok(Self { need, keys })
+        Ok(Self { need, revoke: need, keys })
+    }
+
+    /// The same, of whom fewer are enough to revoke: in an emergency one takes away what only k can give.
+    ///
+    /// # Errors
+    /// [`SigningError::Revoke`].
+    pub fn with_revoke(mut self, revoke: usize) -> Result<Self, SigningError> {
+        if revoke == 0 || revoke > self.need {
+            return Err(SigningError::Revoke { revoke, need: self.need });
+        }
+        self.revoke = revoke;
+        Ok(self)
+    }
+
+    /// How many revoke.
+    #[must_use]
+    pub const fn revoke(&self) -> usize {
+        self.revoke
+    }
+
+    /// How many sign an object of that kind. A revocation only removes.
+    #[must_use]
+    pub fn needed(&self, namespace: Namespace) -> usize {
+        if holds("revoke_only", namespace == Namespace::Revocation) {
+            self.revoke
+        } else {
+            self.need
+        }
     }
 
     /// k.
@@ -179,27 +269,26 @@ impl Signed {
     /// # Errors
     /// [`SigningError::TooFew`].
     pub fn verify(&self, signers: &Signers, namespace: Namespace) -> Result<&[u8], SigningError> {
-        let mut good = self
-            .signatures
-            .iter()
-            .filter_map(|pem| signer(pem, namespace, &self.payload))
-            .filter(|key| signers.keys.contains(key))
-            .collect::<Vec<_>>();
-        good.sort();
-        good.dedup();
-        if !holds("signers", good.len() >= signers.need) {
-            return Err(SigningError::TooFew {
-                got: good.len(),
-                need: signers.need,
-                namespace: namespace.as_str(),
-            });
+        let (got, need) = (self.signed_by(signers, namespace).len(), signers.needed(namespace));
+        if !holds("signers", got >= need) {
+            return Err(SigningError::TooFew { got, need, namespace: namespace.as_str() });
         }
         Ok(&self.payload)
+    }
+
+    /// Who of `signers` signed it for `namespace`, each once.
+    #[must_use]
+    pub fn signed_by(&self, signers: &Signers, namespace: Namespace) -> Vec<String> {
+        let good = self.signatures.iter().filter_map(|pem| signer(pem, namespace, &self.payload));
+        let mut good = good.filter(|key| signers.keys.contains(key)).collect::<Vec<_>>();
+        good.sort();
+        good.dedup();
+        good
     }
 }
 
 /// The key that made a good signature over `payload` for `namespace`.
-fn signer(pem: &str, namespace: Namespace, payload: &[u8]) -> Option<String> {
+pub(crate) fn signer(pem: &str, namespace: Namespace, payload: &[u8]) -> Option<String> {
     let sig = SshSig::from_pem(pem).ok()?;
     if !holds("sshsig_namespace", sig.namespace() == namespace.as_str()) {
         return None;
@@ -207,22 +296,27 @@ fn signer(pem: &str, namespace: Namespace, payload: &[u8]) -> Option<String> {
     let signed = SshSig::signed_data(sig.namespace(), sig.hash_alg(), payload).ok()?;
     let signature = sig.signature_bytes();
     let good = match sig.public_key() {
-        KeyData::Ed25519(key) => {
-            UnparsedPublicKey::new(&ED25519, key.0).verify(&signed, signature).is_ok()
-        }
+        KeyData::Ed25519(key) => ed25519(&key.0, &signed, signature),
         KeyData::Ecdsa(key) if key.curve() == ssh_key::EcdsaCurve::NistP256 => {
-            fixed_p256(signature).is_some_and(|fixed| {
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.as_sec1_bytes())
-                    .verify(&signed, &fixed)
-                    .is_ok()
-            })
+            p256(key.as_sec1_bytes(), &signed, signature)
         }
+        KeyData::SkEd25519(key) => token::ed25519(key, &signed, signature),
+        KeyData::SkEcdsaSha2NistP256(key) => token::p256(key, &signed, signature),
         _ => false,
     };
     if !holds("sshsig_signature", good) {
         return None;
     }
     PublicKey::new(sig.public_key().clone(), "").to_openssh().ok()
+}
+
+fn ed25519(key: &[u8], signed: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ED25519, key).verify(signed, signature).is_ok()
+}
+
+fn p256(point: &[u8], signed: &[u8], signature: &[u8]) -> bool {
+    let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
+    fixed_p256(signature).is_some_and(|fixed| key.verify(signed, &fixed).is_ok())
 }
 
 /// SSH writes an ECDSA signature as two mpints; the library wants two fields of 32 bytes.
@@ -311,6 +405,22 @@ impl SigningKey {
         PublicKey::new(KeyData::Ed25519(Ed25519PublicKey(self.public)), "")
             .to_openssh()
             .map_err(|_| SigningError::PrivateKey("cannot be written"))
+    }
+
+    /// The public key, as claims name their issuer.
+    #[must_use]
+    pub const fn issuer(&self) -> IssuerKey {
+        IssuerKey::new(self.public)
+    }
+
+    /// Signs bytes that already say what they are (`cose::to_be_signed`).
+    ///
+    /// # Errors
+    /// [`SigningError::PrivateKey`].
+    pub(crate) fn sign_raw(&self, to_be_signed: &[u8]) -> Result<Vec<u8>, SigningError> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&self.seed)
+            .map_err(|_| SigningError::PrivateKey("cannot sign"))?;
+        Ok(pair.sign(to_be_signed).as_ref().to_vec())
     }
 
     /// Signs `payload` for `namespace`.

@@ -12,12 +12,13 @@
 use checker::DecisionRecord;
 use evidence::appraise::Machines;
 use evidence::statement::HostOs;
-use evidence::{Isolation, Kind, Measurement, Nonce, SpkiDigest, Time};
+use evidence::{Isolation, Kind, MachineId, Measurement, Nonce, SpkiDigest, Time};
 use silicon::software::Machine;
 use trust::policy::{Hardware, PolicyError, PolicyInForce};
 use trust::signing::{Namespace, Signed, Signers, SigningKey};
 use trust::{
-    Context, Decision, DomainName, Genesis, Grant, Policy, Program, Revocations, RoleName, decide,
+    Claims, Context, Decision, DomainName, Genesis, Grant, Policy, Program, Revocations, RoleName,
+    decide,
 };
 
 pub const NOW: Time = Time::from_unix(1_800_000_000);
@@ -30,7 +31,7 @@ pub fn owner() -> SigningKey {
 #[must_use]
 pub fn genesis() -> Genesis {
     let signers = Signers::new(1, &[owner().public_openssh().unwrap()]).unwrap();
-    Genesis { domain: DomainName::new("shop").unwrap(), signers, nonce: [0; 32] }
+    Genesis::new(DomainName::new("shop").unwrap(), signers, [0; 32])
 }
 
 #[must_use]
@@ -49,6 +50,8 @@ pub fn role(name: &str, measured: u8) -> Program {
         connect: Vec::new(),
         secrets: Vec::new(),
         outsiders: Vec::new(),
+        releases: Vec::new(),
+        builds: Vec::new(),
     }
 }
 
@@ -72,6 +75,8 @@ pub fn policy() -> Policy {
         previous: None,
         hardware: vec![hardware],
         programs: vec![role("web", 0x11), role("api", 0x22)],
+        issuers: Vec::new(),
+        places: Vec::new(),
     }
 }
 
@@ -99,14 +104,32 @@ pub fn in_force(
     PolicyInForce::verify(&sign(Namespace::Policy, policy.encode()), &genesis(), before)
 }
 
+/// The id its evidence shows.
+#[must_use]
+pub fn machine_id() -> MachineId {
+    let (hardware, _) = machine().facts(silicon::software::program(0x11), NOW);
+    hardware.facts().machine.clone().unwrap()
+}
+
 /// The decision on the program measured as 0x11, asking for a role or for none.
 #[must_use]
 pub fn ask(policies: &[&Policy], narrow: Option<&str>) -> Decision {
+    ask_with(policies, narrow, &Claims::new(), &Revocations::default())
+}
+
+/// The same, knowing claims and revocations.
+#[must_use]
+pub fn ask_with(
+    policies: &[&Policy],
+    narrow: Option<&str>,
+    claims: &Claims,
+    revocations: &Revocations,
+) -> Decision {
     let policies = policies.iter().map(|p| in_force(p, None).unwrap()).collect::<Vec<_>>();
     let policies = policies.iter().collect::<Vec<_>>();
     let (hardware, program) = machine().facts(silicon::software::program(0x11), NOW);
-    let (leaf, revocations) = (SpkiDigest::new([1; 32]), &Revocations::default());
-    let context = Context { now: NOW, leaf, narrow, revocations };
+    let leaf = SpkiDigest::new([1; 32]);
+    let context = Context { now: NOW, leaf, narrow, revocations, claims };
     decide(&policies, &program, &hardware, &context)
 }
 
@@ -137,9 +160,14 @@ pub fn record() -> DecisionRecord {
         p.programs[0].connect = vec![RoleName::new("api").unwrap()];
         p.programs[0].secrets = vec!["db-password".into()];
     });
+    record_of(&policy, granted(ask(&[&policy], None)))
+}
+
+/// The record of a grant under a policy, to the program measured as 0x11 and the key whose digest is 1 repeated.
+#[must_use]
+pub fn record_of(policy: &Policy, grant: Grant) -> DecisionRecord {
     let (machine, nonce) = (machine(), Nonce::new([6; 32]));
     let binder = machine.admission(1);
-    let grant = granted(ask(&[&policy], None));
     DecisionRecord {
         at: NOW,
         domain: genesis().root(),
@@ -155,5 +183,8 @@ pub fn record() -> DecisionRecord {
         connect: grant.connect.iter().map(ToString::to_string).collect(),
         listen: grant.listen,
         secrets: grant.secrets,
+        claims: grant.claims,
+        revocation: 0,
+        not_after: grant.not_after,
     }
 }

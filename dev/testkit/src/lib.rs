@@ -63,6 +63,8 @@ pub fn program(role: &str, n: u8, connect: &[&str]) -> Program {
         connect: connect.iter().map(|r| RoleName::new(r).unwrap()).collect(),
         secrets: Vec::new(),
         outsiders: Vec::new(),
+        releases: Vec::new(),
+        builds: Vec::new(),
     }
 }
 
@@ -77,7 +79,7 @@ impl Town {
         let owner = SigningKey::from_seed([9; 32]).unwrap();
         let signers = Signers::new(1, &[owner.public_openssh().unwrap()]).unwrap();
         let domain = DomainName::new("town").unwrap();
-        let genesis = Genesis { domain: domain.clone(), signers, nonce: [9; 32] };
+        let genesis = Genesis::new(domain.clone(), signers, [9; 32]);
         let machine = Arc::new(Machine::create(&dir.join("machine"), now).unwrap());
         let hardware = Hardware {
             kind: Kind::Software,
@@ -90,7 +92,16 @@ impl Town {
         };
         let root = genesis.root();
         let hardware = vec![hardware];
-        let policy = Policy { domain, root, version: 1, previous: None, hardware, programs };
+        let policy = Policy {
+            domain,
+            root,
+            version: 1,
+            previous: None,
+            hardware,
+            programs,
+            issuers: Vec::new(),
+            places: Vec::new(),
+        };
         let window =
             Window { not_before: now.plus_secs(-3600), not_after: now.plus_secs(30 * 86_400) };
         let (ca, _) = Ca::create("town", window).unwrap();

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Package, a file that shows it is there, why a test needs it.
-const PACKAGES: [(&str, &str, &str); 4] = [
+const PACKAGES: [(&str, &str, &str); 6] = [
     ("redis-server", "/usr/bin/redis-server", "the tutorial protects an unmodified server"),
     ("redis-tools", "/usr/bin/redis-cli", "the tutorial reaches it with an unmodified client"),
     (
@@ -12,6 +12,12 @@ const PACKAGES: [(&str, &str, &str); 4] = [
         "/usr/bin/ssh-keygen",
         "owners' signatures are checked against OpenSSH's own",
     ),
+    (
+        "openssh-tests",
+        "/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so",
+        "an owner signs with a FIDO token, played by OpenSSH's own",
+    ),
+    ("softhsm2", "/usr/bin/softhsm2-util", "an owner signs with a key in a PKCS#11 token"),
     ("openssl", "/usr/bin/openssl", "programs' identities are used with another TLS library"),
 ];
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use evidence::cbor::CborError;
+use evidence::cbor::{self, CborError};
 use evidence::controls::holds;
 use evidence::statement::{self, Expected, Purpose, StatementRefusal};
 use evidence::{
@@ -446,6 +446,56 @@ async fn put(
     let text = connection.call("POST", path, signed.encode(), Held::Never).await?;
     let number = core::str::from_utf8(&text).ok().and_then(|t| t.trim().parse().ok());
     number.ok_or(AdmissionError::Form(CborError::Field("number")))
+}
+
+/// Hands in a claim; what the authority answers: its digest, or that it was known.
+///
+/// # Errors
+/// [`AdmissionError`].
+pub async fn put_claim(
+    address: &str,
+    trust: &Arc<DomainTrust>,
+    claim: &[u8],
+    clock: fn() -> Time,
+) -> Result<String, AdmissionError> {
+    let mut connection = Connection::open(address, trust, clock).await?;
+    let text = connection.call("POST", "/v1/claim", claim.to_vec(), Held::Never).await?;
+    let text = String::from_utf8(text).map_err(|_| CborError::Field("digest"))?;
+    Ok(text.trim().to_owned())
+}
+
+/// Every claim the authority knows, as it came; whoever reads them verifies them.
+///
+/// # Errors
+/// [`AdmissionError`].
+pub async fn claims(
+    address: &str,
+    trust: &Arc<DomainTrust>,
+    clock: fn() -> Time,
+) -> Result<Vec<trust::AuthenticClaim>, AdmissionError> {
+    let mut connection = Connection::open(address, trust, clock).await?;
+    let mut all = Vec::<trust::AuthenticClaim>::new();
+    loop {
+        let after = all.last().map(|c| format!("?after={}", c.digest())).unwrap_or_default();
+        let path = format!("/v1/claims{after}");
+        let page = connection.call("GET", &path, Vec::new(), Held::Never).await?;
+        let bad = CborError::Field("claims");
+        let page = cbor::decode(&page, BODY_MAX)?.into_array().map_err(|_| bad)?;
+        let begin = all.len();
+        for claim in page {
+            let bytes = claim.into_bytes().map_err(|_| bad)?;
+            let claim = trust::AuthenticClaim::verify(&bytes).map_err(|_| bad)?;
+            // In order, so that an authority can keep nobody asking without end.
+            let last = all.last().map(trust::AuthenticClaim::digest);
+            if last.is_some_and(|l| claim.digest() <= l) || all.len() >= trust::claims::KNOWN_MAX {
+                return Err(bad.into());
+            }
+            all.push(claim);
+        }
+        if all.len() == begin {
+            return Ok(all);
+        }
+    }
 }
 
 /// Hands in an owners' revocation.

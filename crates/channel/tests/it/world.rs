@@ -57,7 +57,7 @@ impl World {
 pub fn genesis(nonce: u8) -> (Genesis, SigningKey) {
     let owner = SigningKey::from_seed([nonce; 32]).unwrap();
     let signers = Signers::new(1, &[owner.public_openssh().unwrap()]).unwrap();
-    (Genesis { domain: DomainName::new("shop").unwrap(), signers, nonce: [nonce; 32] }, owner)
+    (Genesis::new(DomainName::new("shop").unwrap(), signers, [nonce; 32]), owner)
 }
 
 pub fn window() -> Window {

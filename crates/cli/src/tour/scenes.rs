@@ -79,7 +79,7 @@ fn add(domain: &Domain, name: &str, config: &Config) -> Result<(usize, String)> 
 
 /// The domain of the tour.
 pub(super) fn domain(dir: &Path) -> Result<Domain> {
-    Domain::create(dir, "tour.example", now())
+    Domain::create(dir, "tour.example", None, now())
 }
 
 pub(super) fn measure(stage: &mut Stage) -> Result<Vec<String>> {
@@ -111,7 +111,10 @@ pub(super) fn measure(stage: &mut Stage) -> Result<Vec<String>> {
 
 pub(super) fn up(stage: &mut Stage) -> Result<Vec<String>> {
     let begin = Instant::now();
-    stage.supervisor = Some(up::start(&stage.domain)?);
+    let up::Started::Up(supervisor) = up::start(&stage.domain, &Default::default())? else {
+        anyhow::bail!("the development key did not endorse the authority");
+    };
+    stage.supervisor = Some(supervisor);
     let all = programs::list(&stage.domain)?;
     let authority = all.first().context("no authority")?;
     Ok(vec![

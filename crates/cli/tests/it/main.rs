@@ -7,12 +7,17 @@
     reason = "tests"
 )]
 
+mod ask;
 mod authority;
+mod claims;
 mod connect;
 mod first_hour;
 mod isolation;
 mod memory;
+mod owners;
 mod policy;
+mod policy_people;
+mod predicted;
 mod running;
 mod sdk;
 mod stage;

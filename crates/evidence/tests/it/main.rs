@@ -29,6 +29,7 @@ mod nvidia_refusals;
 mod nvidia_rim;
 mod nvidia_silicon;
 mod pki;
+mod predict;
 mod profiles;
 mod psa;
 mod snp;

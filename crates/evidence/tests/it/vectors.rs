@@ -14,6 +14,16 @@ fn folder() -> PathBuf {
     std::env::var("CASEMATE_VECTORS").map_or_else(|_| PathBuf::from(default), PathBuf::from)
 }
 
+/// The folder of a topic; none, and said so, where there are no vectors.
+pub fn of_topic(name: &str) -> Option<PathBuf> {
+    let dir = folder().join(name);
+    if dir.is_dir() {
+        return Some(dir);
+    }
+    println!("skipped: no vectors at {}; set CASEMATE_VECTORS", dir.display());
+    None
+}
+
 /// Every file of a topic, with what must come of it.
 pub fn topic(name: &str) -> Vec<Vector> {
     let dir = folder().join(name);

@@ -1,5 +1,7 @@
 //! What the authority decides, without a socket or a clock: state and a request in, an answer out.
 
+pub mod claims;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -21,7 +23,7 @@ use trust::policy::{PolicyError, PolicyInForce};
 use trust::revocation::{Revocations, Revoked};
 use trust::role_secret::{RoleSecret, RoleSecrets};
 use trust::signing::Signed;
-use trust::{Context, Decision, decide};
+use trust::{Claims, Context, Decision, decide};
 
 use super::ledgered::Ledgered;
 use super::role_secrets::SecretsPair;
@@ -61,6 +63,7 @@ pub struct Core {
     secrets: RoleSecrets,
     policy: PolicyInForce,
     revocations: Revocations,
+    claims: Claims,
     leases: HashMap<StatementKey, Lease>,
     log: Ledgered,
     limits: Limits,
@@ -101,7 +104,19 @@ impl Core {
     ) -> Self {
         let (revocations, leases) = (Revocations::default(), HashMap::new());
         let secrets = RoleSecrets::default();
-        Self { trust, keys, secrets, policy, revocations, leases, log, limits, refused_unproved: 0 }
+        let claims = Claims::new();
+        Self {
+            trust,
+            keys,
+            secrets,
+            policy,
+            revocations,
+            claims,
+            leases,
+            log,
+            limits,
+            refused_unproved: 0,
+        }
     }
 
     /// True if fresh hardware evidence is wanted from this monitor.
@@ -229,9 +244,25 @@ impl Core {
             let mut all = secrets.iter();
             all.find_map(|(n, l)| missing(&format!("role secret {n}"), self.secrets.number(n), *l))
         };
-        let found = missing("policy", self.policy_version(), policy)
+        let claim = || {
+            let digest = self.missing_claim()?;
+            Some(format!(
+                "claim {digest}: the log names it and the state directory has it not; the directory was set back, restore it whole"
+            ))
+        };
+        let changes = self.trust.authority().genesis().changes().map(|c| c.number).max();
+        let other = || {
+            let (version, digest) = (self.policy_version(), self.policy.digest());
+            (!holds("policy_of_log", self.log.knows(&self.policy))).then(|| {
+                format!("policy: the log names another version {version} than {digest}, which the owners signed too; keep both, restore the one the log names, and ask the owners")
+            })
+        };
+        let found = missing("change of signers", changes.unwrap_or_default(), self.log.signers())
+            .or_else(|| missing("policy", self.policy_version(), policy))
+            .or_else(other)
             .or_else(|| missing("revocation", self.epoch(), revocation))
-            .or_else(secret);
+            .or_else(secret)
+            .or_else(claim);
         found.map_or(Ok(()), Err)
     }
 
@@ -267,7 +298,8 @@ impl Core {
     /// # Errors
     /// [`Adoption::Policy`].
     pub fn next_policy(&self, signed: &Signed) -> Result<Option<PolicyInForce>, Adoption> {
-        if *signed == *self.policy.signed() {
+        // The same policy with other owners' signatures is the same policy.
+        if signed.payload == self.policy.signed().payload {
             return Ok(None);
         }
         let genesis = self.trust.authority().genesis();
@@ -331,7 +363,8 @@ impl Core {
         })?;
         // 4
         let narrow = request.narrow.as_deref();
-        let context = Context { now, leaf, narrow, revocations: &self.revocations };
+        let (revocations, claims) = (&self.revocations, &self.claims);
+        let context = Context { now, leaf, narrow, revocations, claims };
         let grant = match decide(&[&self.policy], &program, &lease.hardware, &context) {
             Decision::Granted(grant) => grant,
             Decision::Refused(reasons) => {
@@ -349,6 +382,16 @@ impl Core {
             Vec::new()
         };
         // 5
+        let life = if request.exportable {
+            self.limits.exportable_secs
+        } else {
+            self.limits.credential_secs
+        };
+        let not_after = grant
+            .not_after
+            .min(now.plus_secs(life))
+            .min(lease.ends)
+            .min(self.trust.authority().endorsement().window.not_after);
         let record = DecisionRecord {
             at: now,
             domain: self.trust.root(),
@@ -364,20 +407,13 @@ impl Core {
             connect: grant.connect.iter().map(ToString::to_string).collect(),
             listen: grant.listen.clone(),
             secrets: grant.secrets.clone(),
+            claims: grant.claims.clone(),
+            revocation: self.epoch(),
+            not_after,
         };
         let decision = record.digest();
         let (log_index, log) = self.log.admission(&record, request.log_seen).map_err(one)?;
         // 6
-        let life = if request.exportable {
-            self.limits.exportable_secs
-        } else {
-            self.limits.credential_secs
-        };
-        let not_after = grant
-            .not_after
-            .min(now.plus_secs(life))
-            .min(lease.ends)
-            .min(self.trust.authority().endorsement().window.not_after);
         let state = &program.facts().statement.program;
         let credential = Credential {
             domain: self.trust.root(),

@@ -14,6 +14,7 @@ use ledger::LogError;
 use ledger::disk::Log;
 use ledger::entry::{Entry, Kind};
 use ledger::note::Signer;
+use trust::Genesis;
 use trust::policy::PolicyInForce;
 use trust::role_secret::RoleSecret;
 use trust::signing::Signed;
@@ -27,12 +28,16 @@ pub struct Ledgered {
     newest: Time,
     /// To whom records are encrypted.
     audit: AuditKey,
-    /// Versions of policies that were entered.
-    policies: BTreeSet<u64>,
+    /// Policies that were entered, by version.
+    policies: BTreeMap<u64, Option<ContentDigest>>,
+    /// Changes of signers that were entered.
+    signers: u64,
     /// Revocations that were entered.
     revocations: u64,
     /// Numbers of role secrets that were entered.
     secrets: BTreeMap<String, u64>,
+    /// Claims that were entered.
+    claims: BTreeSet<ContentDigest>,
 }
 
 impl Ledgered {
@@ -44,18 +49,21 @@ impl Ledgered {
         let records = dir.join("decisions");
         fs::create_dir_all(&records)
             .map_err(|source| LogError::Disk { path: records.clone(), source })?;
-        let (mut newest, mut policies) = (Time::MIN, BTreeSet::new());
+        let (mut newest, mut policies, mut signers) = (Time::MIN, BTreeMap::new(), 0_u64);
         let (mut revocations, mut secrets) = (0_u64, BTreeMap::new());
+        let mut claims = BTreeSet::new();
         let log = Log::open(dir, signer, |entry| {
             let Some(entry) = Entry::parse(entry) else { return };
             newest = newest.max(entry.at);
-            policies.extend(entry.policy());
+            policies.extend(entry.policy().map(|version| (version, entry.policy_digest())));
+            signers = signers.max(entry.signers().unwrap_or_default());
+            claims.extend(entry.claim());
             revocations = revocations.saturating_add(u64::from(entry.kind == Kind::Revocation));
             if let Some((name, number)) = entry.secret() {
                 secrets.insert(name.to_owned(), number);
             }
         })?;
-        Ok(Self { log, records, newest, audit, policies, revocations, secrets })
+        Ok(Self { log, records, newest, audit, policies, signers, revocations, secrets, claims })
     }
 
     /// The newest entry's time.
@@ -67,7 +75,35 @@ impl Ledgered {
     /// Newest policy version, number of revocations, and newest number of each role secret there ever were.
     #[must_use]
     pub fn entered(&self) -> (u64, u64, &BTreeMap<String, u64>) {
-        (self.policies.last().copied().unwrap_or_default(), self.revocations, &self.secrets)
+        let newest = self.policies.last_key_value().map_or(0, |(version, _)| *version);
+        (newest, self.revocations, &self.secrets)
+    }
+
+    /// Number of the newest change of signers there ever was.
+    #[must_use]
+    pub const fn signers(&self) -> u64 {
+        self.signers
+    }
+
+    /// Enters changes of signers that were not entered before.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn follow(&mut self, genesis: &Genesis, at: Time) -> Result<(), LogError> {
+        let known = self.signers;
+        for change in genesis.changes().filter(|c| c.number > known) {
+            let digest = ContentDigest::of(&change.encode());
+            self.enter(Kind::Signers, at, format!("{} {digest}", change.number).as_bytes())?;
+            self.signers = change.number;
+        }
+        Ok(())
+    }
+
+    /// False for another policy than was entered under its version: the owners signed two, or the log's is kept back.
+    #[must_use]
+    pub fn knows(&self, policy: &PolicyInForce) -> bool {
+        let entered = self.policies.get(&policy.policy().version);
+        entered.is_none_or(|digest| *digest == Some(policy.digest()))
     }
 
     /// Enters something of a kind.
@@ -140,10 +176,10 @@ impl Ledgered {
     /// [`LogError`].
     pub fn policy(&mut self, policy: &PolicyInForce, at: Time) -> Result<(), LogError> {
         let (version, digest) = (policy.policy().version, policy.digest());
-        let entered = self.policies.contains(&version);
+        let entered = self.policies.contains_key(&version);
         if !entered {
             self.enter(Kind::Policy, at, format!("{version} {digest}").as_bytes())?;
-            self.policies.insert(version);
+            self.policies.insert(version, Some(digest));
         }
         Ok(())
     }
@@ -163,6 +199,23 @@ impl Ledgered {
         self.enter(Kind::Secret, at, rest.as_bytes())?;
         self.secrets.insert(secret.name.clone(), secret.number);
         Ok(())
+    }
+
+    /// Enters a claim that is asked from now on, unless it was entered before.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn claim(&mut self, digest: &ContentDigest, at: Time) -> Result<(), LogError> {
+        if !self.claims.contains(digest) {
+            self.enter(Kind::Claim, at, digest.to_string().as_bytes())?;
+            self.claims.insert(*digest);
+        }
+        Ok(())
+    }
+
+    /// Every claim that was entered.
+    pub fn claims(&self) -> impl Iterator<Item = &ContentDigest> {
+        self.claims.iter()
     }
 
     /// The newest checkpoint.

@@ -11,6 +11,7 @@ use channel::handshake::Epochs;
 use channel::session::{SharedTls, server_session};
 use channel::signed_time::{NONCE_HEADER, SignedTime, TIME_HEADER};
 use channel::tls;
+use ciborium::Value;
 use evidence::controls::holds;
 use evidence::{
     Binder, BinderKind, ContentDigest, End, Nonce, Side, SpkiDigest, StatementKey, Time,
@@ -31,7 +32,7 @@ use trust::policy::PolicyError;
 use trust::signing::{SIGNED_MAX, Signed};
 
 use super::core::{Adoption, Core};
-use super::start::{AuthorityError, keep, secret_file};
+use super::start::{AuthorityError, claim_file, keep, keep_bytes, secret_file};
 
 /// Where the log's tiles are.
 const TILES: &str = "/v1/log/tile/";
@@ -262,6 +263,11 @@ impl Connection {
                 }
             }
             ("POST", "/v1/policy") => self.policy(request).await,
+            ("POST", "/v1/claim") => match body_up_to(request, trust::claim::LEN_MAX).await {
+                Some(bytes) => self.claim(&bytes),
+                None => bad(),
+            },
+            ("GET", "/v1/claims") => self.claims(request.uri().query().unwrap_or_default()),
             ("POST", "/v1/secret") => {
                 match body(request).await.and_then(|b| Signed::decode(&b).ok()) {
                     Some(signed) => self.secret(&signed),
@@ -363,6 +369,36 @@ impl Connection {
             }
             Ok(Ok(Err(reasons))) | Err(reasons) => refused(reasons),
         }
+    }
+
+    /// Kept and logged before it counts.
+    fn claim(&self, bytes: &[u8]) -> Answer {
+        let now = (self.shared.clock)();
+        let mut core = self.shared.core();
+        let claim = match core.next_claim(bytes, now) {
+            Ok(Some(claim)) => claim,
+            Ok(None) => return answer(StatusCode::OK, b"known\n".to_vec()),
+            Err(reasons) => return refused(reasons),
+        };
+        let digest = claim.digest();
+        if let Err(e) = keep_bytes(&self.shared.state, &claim_file(&digest), claim.bytes()) {
+            return answer(StatusCode::INTERNAL_SERVER_ERROR, format!("{e}\n").into_bytes());
+        }
+        match core.take_claim(claim, now) {
+            Ok(()) => answer(StatusCode::OK, format!("{digest}\n").into_bytes()),
+            Err(reasons) => refused(reasons),
+        }
+    }
+
+    /// A page of claims, an array of byte strings.
+    fn claims(&self, query: &str) -> Answer {
+        let after = match query.strip_prefix("after=").map(ContentDigest::from_hex) {
+            None if query.is_empty() => None,
+            Some(Some(digest)) => Some(digest),
+            _ => return bad(),
+        };
+        let page = self.shared.core().claims_after(after).into_iter().map(Value::Bytes).collect();
+        answer(StatusCode::OK, evidence::cbor::encode(&Value::Array(page)))
     }
 
     /// Kept before it is in force, so that no restart goes back to the policy before; logged, then in force.

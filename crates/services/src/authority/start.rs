@@ -29,8 +29,10 @@ use super::shell;
 const STATE: &str = "/state";
 /// Ten years: the endorsement ends it long before.
 const CA_SECS: i64 = 10 * 365 * 86_400;
-/// How long an authority waits for its owners before it gives up.
-const ENDORSEMENT_WAIT: Duration = Duration::from_secs(300);
+/// How long an authority waits for its owners before it gives up: several of them sign by mail.
+const ENDORSEMENT_WAIT: Duration = Duration::from_secs(7 * 86_400);
+/// So long it looks for their word often; then they are people and not a program.
+const ENDORSEMENT_SOON: Duration = Duration::from_secs(30);
 
 /// Why an authority does not start.
 #[derive(Debug, Error)]
@@ -82,6 +84,9 @@ pub enum AuthorityError {
     /// A role secret on the disk does not hold.
     #[error("authority: a stored {0}; restore the state directory whole")]
     Secret(String),
+    /// A claim on the disk is none.
+    #[error("authority: a stored {0}; restore the state directory whole")]
+    Claim(String),
     /// The log names more than there is.
     #[error("authority: {0}")]
     SetBack(String),
@@ -209,12 +214,16 @@ pub fn run(port: u16, limits: Limits, clock: fn() -> Time) -> Result<(), Authori
     // 6
     let audit = trust.authority().endorsement().audit;
     let mut log = Ledgered::open(&state.join("log"), signer, audit)?;
+    log.follow(&genesis, clock())?;
     log.policy(&policy, clock())?;
     let mut core = Core::new(trust, keys, policy, log, limits);
     core.restore(revocations(state)?).map_err(|why| AuthorityError::Revocation(why.join("; ")))?;
     for signed in secrets_kept(state)? {
         core.restore_secret(&signed, clock())
             .map_err(|why| AuthorityError::Secret(why.join("; ")))?;
+    }
+    for bytes in claims_kept(state)? {
+        core.restore_claim(&bytes, clock()).map_err(|why| AuthorityError::Claim(why.join("; ")))?;
     }
     core.is_whole().map_err(AuthorityError::SetBack)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -245,21 +254,43 @@ pub(super) fn secret_file(name: &str) -> String {
 
 /// Role secrets acknowledged before: the newest of each name.
 fn secrets_kept(state: &Path) -> Result<Vec<Signed>, AuthorityError> {
+    let paths = files(state, "secret-")?;
+    paths.iter().map(|path| Ok(Signed::decode(&read(path)?)?)).collect()
+}
+
+/// Files of the state directory whose name begins so, in the order of their names.
+fn files(state: &Path, begin: &str) -> Result<Vec<PathBuf>, AuthorityError> {
     let file = |source| AuthorityError::File { path: state.to_owned(), source };
     let mut all = Vec::new();
     for entry in fs::read_dir(state).map_err(file)? {
         let name = entry.map_err(file)?.file_name().to_string_lossy().into_owned();
-        if name.starts_with("secret-") && name.ends_with(".cbor") {
-            all.push(Signed::decode(&read(&state.join(name))?)?);
+        if name.starts_with(begin) && name.ends_with(".cbor") {
+            all.push(state.join(name));
         }
     }
+    all.sort();
     Ok(all)
+}
+
+/// Where a claim is kept.
+pub(super) fn claim_file(digest: &ContentDigest) -> String {
+    format!("claim-{digest}.cbor")
+}
+
+/// Claims acknowledged before.
+fn claims_kept(state: &Path) -> Result<Vec<Vec<u8>>, AuthorityError> {
+    files(state, "claim-")?.iter().map(|path| read(path)).collect()
 }
 
 /// Keeps an object the owners signed; durable when it returns, and only then acknowledged.
 pub(super) fn keep(state: &Path, name: &str, signed: &Signed) -> Result<(), AuthorityError> {
+    keep_bytes(state, name, &signed.encode())
+}
+
+/// The same for bytes that say themselves who signed them.
+pub(super) fn keep_bytes(state: &Path, name: &str, bytes: &[u8]) -> Result<(), AuthorityError> {
     let path = state.join(name);
-    write(&path, &signed.encode())?;
+    write(&path, bytes)?;
     let synced = fs::File::open(&path)
         .and_then(|f| f.sync_all())
         .and_then(|()| fs::File::open(state)?.sync_all());
@@ -319,7 +350,8 @@ fn endorsed(
         if let Some(authority) = authority.filter(|a| ours(a.endorsement())) {
             return Ok(DomainTrust::new(authority, keys.ca.certificate())?);
         }
-        std::thread::sleep(Duration::from_millis(10));
+        let soon = begin.elapsed() < ENDORSEMENT_SOON;
+        std::thread::sleep(Duration::from_millis(if soon { 10 } else { 500 }));
     }
     Err(AuthorityError::NotEndorsed)
 }

@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod admission;
+mod claims;
 mod impostor;
 mod log;
 mod policy;

@@ -8,8 +8,9 @@ use evidence::DomainRoot;
 use evidence::controls::without;
 use platform::Secret;
 use services::authority::role_secrets::seal;
-use services::authority::{Core, SecretsPair};
+use services::authority::{Core, Ledgered, SecretsPair};
 use testkit::{NOW, Served, Town, clock, program, secrets_pair, sign};
+use trust::SignerChange;
 use trust::role_secret::RoleSecret;
 use trust::signing::{Namespace, Signed, SigningKey};
 
@@ -211,4 +212,46 @@ fn a_state_directory_that_was_set_back_behind_its_log_starts_nothing() {
     // One that was kept and not entered yet is entered at the start.
     start(Some(&signed(3, "three"))).unwrap();
     assert!(start(Some(&second)).unwrap_err().contains("expected number 3"));
+}
+
+#[test]
+fn a_start_with_another_policy_than_the_log_names_or_without_a_change_of_signers_is_refused() {
+    let open = |town: &Town, dir: &Path| {
+        let audit = town.trust.authority().endorsement().audit;
+        Ledgered::open(dir, testkit::log_signer(), audit).unwrap()
+    };
+    let start = |dir: &Path| {
+        let machine = tempfile::tempdir().unwrap();
+        town(machine.path()).core(dir).is_whole()
+    };
+    // The owners signed two first policies; the log took the other one.
+    let (dir, machine) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let other = Town::new(machine.path(), vec![program("web", 0x33, &[])]);
+    open(&other, dir.path()).policy(&other.in_force(), NOW).unwrap();
+    let refused = start(dir.path()).unwrap_err();
+    assert!(refused.contains("the log names another version 1"), "{refused}");
+    without("policy_of_log", || start(dir.path())).unwrap();
+    // Whoever started last knew of another set of signers.
+    let dir = tempfile::tempdir().unwrap();
+    let mut genesis = other.genesis.clone();
+    let (number, previous) = genesis.next_change();
+    let change = SignerChange {
+        domain: genesis.root(),
+        number,
+        previous,
+        signers: genesis.signers_now().clone(),
+        policy: None,
+        epoch: 0,
+        secrets: std::collections::BTreeMap::new(),
+    };
+    let owner = SigningKey::from_seed([9; 32]).unwrap();
+    genesis.follow(sign(&owner, Namespace::Signers, change.encode())).unwrap();
+    let mut log = open(&other, dir.path());
+    log.follow(&genesis, NOW).unwrap();
+    log.follow(&genesis, NOW).unwrap();
+    assert_eq!(log.signers(), 1);
+    drop(log);
+    let refused = start(dir.path()).unwrap_err();
+    assert!(refused.contains("change of signers: expected number 1"), "{refused}");
+    without("state_behind_log", || start(dir.path())).unwrap();
 }

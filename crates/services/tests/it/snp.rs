@@ -18,6 +18,7 @@ use services::authority::{AuditSecret, sealed_record};
 use silicon::Crl;
 use silicon::amd::{Machine, around, at, root_of};
 use testkit::{AUDIT, MONITOR, Monitor, NOW, Served, Town, clock, program};
+use trust::policy::{Place, PlaceBy};
 
 type Change = fn(&mut [u8]);
 
@@ -29,8 +30,8 @@ struct Snp {
 }
 
 impl Snp {
-    fn new() -> Self {
-        let machine = Machine::new(Product::Genoa, SigningKey::Vcek, around(NOW));
+    fn new(key: SigningKey) -> Self {
+        let machine = Machine::new(Product::Genoa, key, around(NOW));
         let mut endorsements = machine.certificates().to_vec();
         let window = around(NOW);
         let list = Crl {
@@ -86,10 +87,24 @@ impl Attester for Inside {
 
 /// How a program on such a machine fares, and the record of it if it was admitted.
 fn admitted(change: Change) -> Result<DecisionRecord, AdmissionError> {
-    let (dir, snp) = (tempfile::tempdir().unwrap(), Snp::new());
+    admitted_by(SigningKey::Vcek, change, None)
+}
+
+/// The same on a machine with that kind of key, and confined to a region of a provider.
+fn admitted_by(
+    key: SigningKey,
+    change: Change,
+    region: Option<&str>,
+) -> Result<DecisionRecord, AdmissionError> {
+    let (dir, snp) = (tempfile::tempdir().unwrap(), Snp::new(key));
     let mut web = program("web", 0x11, &[]);
     web.on = vec![Kind::Snp];
+    web.places = region.iter().map(|_| "there".to_owned()).collect();
     let mut town = Town::new(dir.path(), vec![web]);
+    town.policy.places = region
+        .iter()
+        .map(|r| Place { name: "there".into(), by: PlaceBy::AwsVlek((*r).to_owned()) })
+        .collect();
     let hardware = town.policy.hardware.first_mut().unwrap();
     hardware.kind = Kind::Snp;
     hardware.profile = "snp-2026-11".to_owned();
@@ -155,4 +170,24 @@ fn the_checker_asks_every_knob_of_the_profile_again() {
     assert!(matches!(report.proof, Part::Failed(_)), "{report:?}");
     assert_eq!(report.evidence, Part::Rechecked, "the evidence itself is genuine");
     assert!(without("recheck_profile", || recheck(&record)).holds());
+}
+
+#[test]
+fn a_program_confined_to_a_region_runs_where_the_machines_certificate_says_so() {
+    let there = |key, region| admitted_by(key, |_| {}, Some(region));
+    let record = there(SigningKey::Vlek, "cloud.example").unwrap();
+    assert!(recheck(&record).holds(), "{:?}", recheck(&record));
+    let english = trust::proof::Proof::decode(&record.proof).unwrap().english().join("\n");
+    assert!(english.contains("in region cloud.example"), "{english}");
+    // Another region, one whose name only begins so, and a certificate that names none.
+    for (key, region) in [
+        (SigningKey::Vlek, "elsewhere.example"),
+        (SigningKey::Vlek, "cloud.exampl"),
+        (SigningKey::Vcek, "cloud.example"),
+    ] {
+        let refused = there(key, region).unwrap_err().to_string();
+        assert!(refused.contains("program.in"), "{refused}");
+        let record = without("place_region", || there(key, region)).unwrap();
+        assert!(matches!(recheck(&record).proof, Part::Failed(_)), "the checker takes it");
+    }
 }

@@ -36,7 +36,7 @@ fn owner() -> SigningKey {
 
 fn genesis() -> Genesis {
     let signers = Signers::new(1, &[owner().public_openssh().unwrap()]).unwrap();
-    Genesis { domain: DomainName::new("shop").unwrap(), signers, nonce: [0; 32] }
+    Genesis::new(DomainName::new("shop").unwrap(), signers, [0; 32])
 }
 
 fn program(role: &str, measured: u8) -> Program {
@@ -49,10 +49,12 @@ fn program(role: &str, measured: u8) -> Program {
         connect: Vec::new(),
         secrets: Vec::new(),
         outsiders: Vec::new(),
+        releases: Vec::new(),
+        builds: Vec::new(),
     }
 }
 
-fn policy(change: impl FnOnce(&mut Policy)) -> PolicyInForce {
+pub(crate) fn policy(change: impl FnOnce(&mut Policy)) -> PolicyInForce {
     let g = genesis();
     let hardware = Hardware {
         kind: Kind::Software,
@@ -70,6 +72,8 @@ fn policy(change: impl FnOnce(&mut Policy)) -> PolicyInForce {
         previous: None,
         hardware: vec![hardware],
         programs: vec![program("web", 0x11), program("api", 0x22)],
+        issuers: Vec::new(),
+        places: Vec::new(),
     };
     change(&mut p);
     in_force(&p, None).unwrap()
@@ -159,7 +163,8 @@ fn ask(
     revocations: &Revocations,
     now: Time,
 ) -> Decision {
-    let context = Context { now, leaf: SpkiDigest::new([1; 32]), narrow, revocations };
+    let claims = &crate::Claims::new();
+    let context = Context { now, leaf: SpkiDigest::new([1; 32]), narrow, revocations, claims };
     decide(policies, &f.program, &f.hardware, &context)
 }
 
@@ -198,7 +203,7 @@ fn every_reason_to_refuse_refuses_for_that_reason() {
     type Change = fn(&mut Policy);
     let cases: [(Change, &str); 8] = [
         (|p| p.programs[0].measurements = vec![Measurement::new([9; 48])], "program"),
-        (|p| p.programs[0].places = vec!["eu".into()], "program.on"),
+        (|p| p.programs[0].places = vec!["eu".into()], "program.in"),
         (|p| p.hardware.clear(), "hardware kind"),
         (|p| p.hardware[0].roots = vec![RootDigest::new([9; 32])], "hardware"),
         (|p| p.hardware[0].images = vec![Measurement::new([9; 48])], "hardware"),

@@ -1,6 +1,10 @@
 //! The one file of a domain: the smallest one as it is promised, and every way it can be wrong.
 
+use evidence::appraise::Machines;
+
 use super::*;
+use crate::names::RoleName;
+use crate::policy::Outsider;
 
 /// The smallest domain, word for word as documented, with whole digests.
 fn smallest() -> String {
@@ -37,7 +41,7 @@ secrets = ["db-password"]
     )
 }
 
-fn compile(text: &str) -> Result<Policy> {
+fn compile(text: &str) -> Result<Policy, DomainFileError> {
     DomainFile::parse(text)?
         .compile(DomainRoot::new([1; 32]), 1, None, |f| (f == "node.corim").then(Vec::new))
 }
@@ -77,7 +81,7 @@ fn every_mistake_is_named() {
         ("9f9f", "9F9F", "96 lower-case hex digits"),
         ("sha384:9f", "sha384:9", "96 lower-case hex digits"),
         ("\"any-genuine\"", "\"any\"", "any-genuine"),
-        ("in = [\"eu\"]", "in = [\"moon\"]", "places that [place] names"),
+        ("in = [\"eu\"]", "in = [\"moon\"]", "unknown place `moon`; there are `eu`, `us`"),
         ("on = [\"snp\"]", "on = [\"software\"]", "no [hardware] section"),
         ("on = [\"snp\"]", "on = []", "can never be admitted"),
         ("[program.api]", "[program.API]", "a role"),
@@ -121,21 +125,28 @@ fn nobody_is_a_client_without_being_a_program_unless_the_policy_says_so() {
 }
 
 #[test]
-fn a_policy_of_the_first_format_is_read_as_it_was_signed() {
-    let hex =
-        include_str!("../../../../vectors/policy-1.hex").split_whitespace().collect::<String>();
-    let old = hex::decode(hex).unwrap();
-    let policy = Policy::decode(&old).unwrap();
-    assert_eq!(policy, compile(&smallest()).unwrap());
-    assert!(policy.programs.iter().all(|p| p.outsiders.is_empty()));
-    // What stands in the second format is refused in the first, and a third is not understood.
-    let mut new = policy.encode();
+fn policies_of_older_formats_are_read_as_they_were_signed() {
+    let now = compile(&smallest()).unwrap();
+    // The formats before the third named places and did not describe them.
+    let then = Policy { places: Vec::new(), ..now.clone() };
+    for hex in [
+        include_str!("../../../../vectors/policy-1.hex"),
+        include_str!("../../../../vectors/policy-2.hex"),
+    ] {
+        let old = hex::decode(hex.split_whitespace().collect::<String>()).unwrap();
+        assert_eq!(Policy::decode(&old).unwrap(), then);
+    }
+    // What stands in the newest format is refused in an older one, and the next is not understood.
+    let mut new = now.encode();
     let version = |bytes: &mut Vec<u8>, v: u8| {
         assert_eq!(bytes[1], 1, "the first key");
         bytes[2] = v;
     };
-    version(&mut new, 1);
-    assert_eq!(Policy::decode(&new), Err(evidence::cbor::CborError::UnknownField(8)));
-    version(&mut new, 3);
-    assert_eq!(Policy::decode(&new), Err(evidence::cbor::CborError::Version(3)));
+    for v in [1, 2] {
+        version(&mut new, v);
+        let refused = Policy::decode(&new);
+        assert!(matches!(refused, Err(evidence::cbor::CborError::UnknownField(_))), "{v}");
+    }
+    version(&mut new, 4);
+    assert_eq!(Policy::decode(&new), Err(evidence::cbor::CborError::Version(4)));
 }

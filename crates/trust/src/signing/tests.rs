@@ -97,3 +97,48 @@ fn a_key_written_is_the_key_read() {
         key(5).public_openssh().unwrap()
     );
 }
+
+/// OpenSSH's own token that is none, for its tests.
+const DUMMY: &str = "/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so";
+
+#[test]
+fn what_a_token_signs_is_accepted_if_its_holder_touched_it() {
+    if !std::path::Path::new(DUMMY).exists() {
+        println!("skipped: openssh-tests is not installed, no token signs");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let keygen = |args: &[&str]| {
+        let mut command = std::process::Command::new("ssh-keygen");
+        command.args(args).current_dir(&dir).env("SSH_SK_PROVIDER", DUMMY);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    std::fs::write(dir.path().join("o"), b"an object").unwrap();
+    for kind in ["ed25519-sk", "ecdsa-sk"] {
+        keygen(&["-q", "-t", kind, "-N", "", "-f", kind]);
+        keygen(&["-q", "-Y", "sign", "-f", kind, "-n", Namespace::Policy.as_str(), "o"]);
+        let public = std::fs::read_to_string(dir.path().join(format!("{kind}.pub"))).unwrap();
+        let pem = std::fs::read_to_string(dir.path().join("o.sig")).unwrap();
+        std::fs::remove_file(dir.path().join("o.sig")).unwrap();
+        let of = Signers::new(1, &[public]).unwrap();
+        let mut s = Signed { payload: b"an object".to_vec(), signatures: vec![pem] };
+        assert!(s.verify(&of, Namespace::Policy).is_ok(), "{kind}");
+        assert!(s.verify(&of, Namespace::Secret).is_err(), "{kind}");
+        s.payload.push(b'!');
+        assert!(s.verify(&of, Namespace::Policy).is_err(), "{kind}");
+        assert!(without("sshsig_signature", || s.verify(&of, Namespace::Policy).is_ok()));
+    }
+    // A key made to sign without a touch signs nothing here.
+    keygen(&["-q", "-t", "ed25519-sk", "-O", "no-touch-required", "-N", "", "-f", "quiet"]);
+    keygen(&["-q", "-Y", "sign", "-f", "quiet", "-n", Namespace::Policy.as_str(), "o"]);
+    let public = std::fs::read_to_string(dir.path().join("quiet.pub")).unwrap();
+    let pem = std::fs::read_to_string(dir.path().join("o.sig")).unwrap();
+    let s = Signed { payload: b"an object".to_vec(), signatures: vec![pem] };
+    let attack = || {
+        s.verify(&Signers::new(1, std::slice::from_ref(&public)).unwrap(), Namespace::Policy)
+            .is_ok()
+    };
+    assert!(!attack());
+    assert!(without("token_touched", attack));
+}

@@ -17,7 +17,7 @@ fn each_check_of_a_decision_refuses_alone_and_grants_without_it() {
             p.programs[0].measurements = vec![Measurement::new([9; 48])];
         }),
         ("role_kind", "program.on", |p| p.programs[0].on = vec![Kind::Snp]),
-        ("role_place", "program.on", |p| p.programs[0].places = vec!["eu".into()]),
+        ("role_place", "program.in", |p| p.programs[0].places = vec!["eu".into()]),
         ("root", "hardware", |p| p.hardware[0].roots = vec![RootDigest::new([9; 32])]),
         ("image", "hardware", |p| p.hardware[0].images = vec![Measurement::new([9; 48])]),
         ("machine", "hardware", |p| {

@@ -8,8 +8,14 @@
 )]
 #![allow(missing_docs, reason = "tests")]
 
+mod asked;
+mod claims;
 mod decisions;
 mod differences;
 mod domain_file;
+mod examples;
 mod objects;
+mod pending;
 mod policies;
+mod succession;
+mod supposed;

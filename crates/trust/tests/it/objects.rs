@@ -25,7 +25,8 @@ fn a_genesis_that_is_malformed_misnamed_or_has_bad_signers_is_refused() {
     let good = genesis().encode();
     assert_eq!(Genesis::decode(&good).unwrap(), genesis());
     let refused = |key, value| Genesis::decode(&with_field(&good, key, value)).unwrap_err();
-    assert_eq!(refused(1, Some(2.into())), GenesisError::Form(CborError::Version(2)));
+    assert_eq!(refused(1, Some(3.into())), GenesisError::Form(CborError::Version(3)));
+    assert_eq!(refused(1, Some(2.into())), GenesisError::Form(CborError::Field("revoke")));
     assert_eq!(refused(5, None), GenesisError::Form(CborError::Field("nonce")));
     assert_eq!(refused(9, Some(1.into())), GenesisError::Form(CborError::UnknownField(9)));
     assert_eq!(refused(2, Some("Shop".into())), GenesisError::Name("Shop".into()));
@@ -127,7 +128,7 @@ fn only_an_unencrypted_ed25519_key_signs_here() {
 
 #[test]
 fn a_foreign_genesis_revokes_and_endorses_nothing_here() {
-    let foreign = Genesis { nonce: [7; 32], ..genesis() };
+    let foreign = Genesis::new(genesis().domain, genesis().signers, [7; 32]);
     let e = AuthorityEndorsement { domain: foreign.root(), ..endorsement() };
     let signed = sign(Namespace::Endorsement, e.encode());
     // The same owners and the same name: only the root tells the two domains apart.

@@ -69,9 +69,9 @@ fn what_the_owners_did_not_sign_or_what_is_no_policy_is_refused() {
     let junk = sign(Namespace::Policy, b"junk".to_vec());
     let refused = PolicyInForce::verify(&junk, &genesis(), None).unwrap_err();
     assert!(matches!(refused, PolicyError::Form(_)), "{refused}");
-    let newer = cbor::encode(&cbor::map(vec![(1, 3.into())]));
+    let newer = cbor::encode(&cbor::map(vec![(1, 4.into())]));
     let refused = PolicyInForce::verify(&sign(Namespace::Policy, newer), &genesis(), None);
-    assert_eq!(refused.unwrap_err(), PolicyError::Form(CborError::Version(3)));
+    assert_eq!(refused.unwrap_err(), PolicyError::Form(CborError::Version(4)));
 }
 
 #[test]
