@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::stage::Stage;
 
 /// The vectors, copied to where the stage's user may read them.
+#[allow(clippy::disallowed_methods, reason = "tests find the vectors through the environment")]
 fn vectors(stage: &Stage, files: &[&str]) -> bool {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors");
     let dir =
