@@ -136,15 +136,20 @@ fn as_json(claim: &AuthenticClaim) -> Value {
         "not_before": c.window.not_before.to_string(), "not_after": c.window.not_after.to_string()})
 }
 
-fn send(domain: &Domain, files: &[PathBuf]) -> Result<()> {
-    let claims = files.iter().map(|f| read(f)).collect::<Result<Vec<_>>>()?;
+/// Hands a claim to the authority; what it answers.
+pub fn hand_in(domain: &Domain, claim: &AuthenticClaim) -> Result<String> {
     let bundle = Bundle::decode(&domain.bundle()?)?;
     let trust = client::trust_of(&bundle, domain.genesis.root(), now())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let put = client::put_claim(&bundle.authority, &trust, claim.bytes(), now);
+    Ok(runtime.block_on(put)?)
+}
+
+fn send(domain: &Domain, files: &[PathBuf]) -> Result<()> {
+    let claims = files.iter().map(|f| read(f)).collect::<Result<Vec<_>>>()?;
     for (path, claim) in files.iter().zip(&claims) {
-        let put = client::put_claim(&bundle.authority, &trust, claim.bytes(), now);
-        let said = runtime.block_on(put).map_err(|e| {
-            anyhow::Error::from(Failure::Refused(format!("{}: {e}", path.display())))
+        let said = hand_in(domain, claim).map_err(|e| {
+            anyhow::Error::from(Failure::Refused(format!("{}: {e:#}", path.display())))
         })?;
         let known = if said == "known" { ", which it knew" } else { "" };
         println!("{}: the authority has claim {}{known}", path.display(), claim.digest());

@@ -5,6 +5,7 @@ pub mod attacker;
 pub mod inside;
 mod refusals;
 mod scenes;
+mod voices;
 
 use std::io::IsTerminal;
 use std::process::{Child, ExitCode};
@@ -97,7 +98,7 @@ pub fn run(args: &TourArgs) -> Result<ExitCode> {
     let mut scenes = Vec::new();
     type Play = fn(&mut Stage) -> Result<Vec<String>>;
     use Guarantee::{Channel, Isolated, Origin, Trusted, Unmodified};
-    let program: [(&'static str, Play, Option<Guarantee>); 21] = [
+    let program: [(&'static str, Play, Option<Guarantee>); 22] = [
         ("Two programs are measured: every byte that can run", scenes::measure, Some(Unmodified)),
         (
             "Monitor and authority start; the owner appraises the authority and signs for its key",
@@ -118,6 +119,11 @@ pub fn run(args: &TourArgs) -> Result<ExitCode> {
         (
             "Refused: a role that the policy gives to another program",
             refusals::other_role,
+            Some(Trusted),
+        ),
+        (
+            "A maker whose word counts lets its release in, and nobody else does",
+            voices::released,
             Some(Trusted),
         ),
         ("Refused: replayed evidence", refusals::replayed, Some(Origin)),

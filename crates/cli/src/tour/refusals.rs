@@ -27,7 +27,7 @@ use crate::domain::Domain;
 use crate::{explain, programs, revoke};
 
 /// A refusal, shortened to its first sentence's worth for the reader.
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     let words = line.split(' ').map(|w| {
         if w.len() > 40 { format!("{}…", w.get(..12).unwrap_or(w)) } else { w.to_owned() }
@@ -36,7 +36,12 @@ fn short(text: &str) -> String {
 }
 
 /// Runs a program that must not be admitted, whatever role it asks for; why it was not.
-fn refused(domain: &Domain, name: &str, role: Option<&str>, config: &Config) -> Result<String> {
+pub(super) fn refused(
+    domain: &Domain,
+    name: &str,
+    role: Option<&str>,
+    config: &Config,
+) -> Result<String> {
     let output = spawn_as(domain, name, role, config, None)?;
     let program = programs::admission(domain, name)?;
     domain

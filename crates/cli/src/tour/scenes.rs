@@ -12,7 +12,7 @@ use monitor::program::config::{Peer, Stdio};
 use monitor::program::{Config, image};
 use monitor::supervisor::{Request, Response};
 
-use super::Stage;
+use super::{Stage, voices};
 use crate::clock::now;
 use crate::domain::Domain;
 use crate::{audit as auditing, explain, programs, up};
@@ -102,6 +102,7 @@ pub(super) fn measure(stage: &mut Stage) -> Result<Vec<String>> {
     let mut victim = client(&["leak"])?;
     victim.self_tls = true;
     add(domain, "victim", &victim)?;
+    voices::name_maker(domain)?;
     let again = image::measure(&server()?)?.measurement();
     let first = domain.config("server")?.1;
     ensure!(image::measure(&first)?.measurement() == again, "measured twice, two results");

@@ -11,7 +11,7 @@ fn tour(stage: &Stage) {
     let wrong = scenes.iter().filter(|s| s["as_told"] != true).collect::<Vec<_>>();
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(output.status.success() && told["as_told"] == true);
-    assert_eq!(scenes.len(), 21);
+    assert_eq!(scenes.len(), 22);
     assert!(scenes.iter().all(|s| !s["seen"].as_array().unwrap().is_empty()));
     let left = std::fs::read_dir(stage.path())
         .unwrap()
