@@ -13,7 +13,7 @@ mod rules;
 use evidence::controls::holds;
 use evidence::layered::{verify_monitor, verify_program_digest};
 use evidence::{
-    Authentic, BinderKind, Detail, HardwareFacts, MonitorBinding, Outcome, hardware, snp,
+    Authentic, BinderKind, Detail, HardwareFacts, MonitorBinding, Outcome, hardware, snp, tpm,
 };
 
 pub use record::{DecisionRecord, RecordError};
@@ -176,6 +176,10 @@ fn fits_profile(hardware: &Authentic<HardwareFacts>, profile: &str) -> bool {
         Detail::Software(_) => profile.is_empty(),
         Detail::Snp(facts) => snp::Knobs::shipped(profile).is_some_and(|knobs| {
             let checks = snp::appraise(facts, knobs, hardware.verified_at());
+            checks.iter().all(|c| matches!(c.outcome, Outcome::Passed | Outcome::NotApplicable))
+        }),
+        Detail::Tpm(facts) => tpm::Knobs::shipped(profile).is_some_and(|knobs| {
+            let checks = tpm::appraise(&facts.quote, &facts.pcrs(), knobs);
             checks.iter().all(|c| matches!(c.outcome, Outcome::Passed | Outcome::NotApplicable))
         }),
         _ => false,

@@ -11,6 +11,7 @@ use evidence::{ContentDigest, Measurement, Time};
 use monitor::program::Config;
 use monitor::supervisor::{Client, Settings};
 use platform::Secret;
+use platform::keyholder::Hardware;
 use platform::software::Machine;
 use services::authority::AuditSecret;
 use trust::domain::{DomainFileError, Mistake};
@@ -406,7 +407,7 @@ impl Domain {
         Ok(Settings {
             run: self.run_dir(),
             state: self.dir.join("state"),
-            machine: self.dir.join("machine"),
+            hardware: Hardware::Software(self.dir.join("machine").to_string_lossy().into_owned()),
             domain: self.genesis.root(),
             monitor: own_measurement()?,
         })

@@ -7,8 +7,8 @@ use crate::authentic::{Authentic, Check, Outcome};
 use crate::bytes::{Measurement, RootDigest};
 use crate::controls::holds;
 use crate::hardware::{Detail, HardwareFacts, Isolation, Kind, MachineId};
-use crate::snp;
 use crate::statement::{HostOs, Statement};
+use crate::{snp, tpm};
 
 /// Which machines of a kind are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ impl HardwareProfile {
     pub fn takes_debug(&self) -> bool {
         match &self.knobs {
             Knobs::Software => true,
+            // No debugger shows in a TPM's evidence; whoever reads memory is outside of what it says.
+            Knobs::Tpm(_) => false,
             Knobs::Snp(knobs) => knobs.debug == crate::profile::Taken::Taken,
         }
     }
@@ -58,6 +60,8 @@ pub enum Knobs {
     Software,
     /// AMD SEV-SNP.
     Snp(Box<snp::Knobs>),
+    /// A TPM.
+    Tpm(Box<tpm::Knobs>),
 }
 
 /// Whether a profile takes the evidence. Exhaustive: a new outcome must be thought of by whoever reads one.
@@ -136,6 +140,9 @@ pub fn appraise(
         (Detail::Software(_), Knobs::Software) => {}
         (Detail::Snp(snp), Knobs::Snp(knobs)) => {
             checks.extend(snp::appraise(snp, knobs, hardware.verified_at()));
+        }
+        (Detail::Tpm(facts), Knobs::Tpm(knobs)) => {
+            checks.extend(tpm::appraise(&facts.quote, &facts.pcrs(), knobs));
         }
         _ => checks.push(Check::failed("hardware_kind", "the profile's knobs are of another kind")),
     }

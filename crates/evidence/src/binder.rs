@@ -10,6 +10,7 @@ use crate::bytes::{
     sha256, sha384,
 };
 use crate::cbor;
+use crate::hardware::Kind;
 
 /// First item of every binder.
 pub const LABEL: &str = "casemate/binder";
@@ -200,24 +201,45 @@ impl MonitorBinding {
     /// First item of the encoding.
     pub const LABEL: &str = "casemate/monitor-binding";
 
-    /// What the hardware report carries: the digest, then sixteen zero bytes.
+    /// What a hardware report carries: the digest, then sixteen zero bytes.
     #[must_use]
     pub fn fill64(&self) -> ReportData {
         fill64(&self.digest())
     }
 
+    /// What a TPM's `extraData` carries: SHA-256 of the encoding.
+    #[must_use]
+    pub fn fill32(&self) -> [u8; 32] {
+        sha256(&self.encode())
+    }
+
+    /// What evidence of that kind says it is bound to, in the field all kinds share.
+    #[must_use]
+    pub fn report_data(&self, kind: Kind) -> ReportData {
+        if kind != Kind::Tpm {
+            return self.fill64();
+        }
+        let mut out = [0; 64];
+        let (head, _) = out.split_at_mut(32);
+        head.copy_from_slice(&self.fill32());
+        ReportData::new(out)
+    }
+
     /// SHA-384 of the encoding: what composite evidence derives its members' nonces from.
     #[must_use]
     pub fn digest(&self) -> BinderDigest {
+        BinderDigest::new(sha384(&self.encode()))
+    }
+
+    fn encode(&self) -> Vec<u8> {
         let bytes = |b: &[u8]| Value::Bytes(b.to_vec());
-        let coded = cbor::encode(&Value::Array(vec![
+        cbor::encode(&Value::Array(vec![
             Self::LABEL.into(),
             VERSION.into(),
             bytes(self.domain.as_bytes()),
             bytes(self.statement_key.as_bytes()),
             bytes(self.nonce.as_bytes()),
-        ]));
-        BinderDigest::new(sha384(&coded))
+        ]))
     }
 }
 

@@ -9,7 +9,8 @@ use crate::bytes::{Measurement, ReportData, RootDigest};
 use crate::snp::SnpRefusal;
 use crate::software::SoftwareRefusal;
 use crate::time::Time;
-use crate::{snp, software};
+use crate::tpm::TpmRefusal;
+use crate::{snp, software, tpm};
 
 /// Kinds of hardware (and its development stand-in) that can vouch for a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,11 +20,13 @@ pub enum Kind {
     Software,
     /// AMD SEV-SNP.
     Snp,
+    /// A measured boot vouched for by a TPM 2.0: it proves what runs and encrypts no memory.
+    Tpm,
 }
 
 impl Kind {
     /// Every kind this version verifies.
-    pub const ALL: [Self; 2] = [Self::Software, Self::Snp];
+    pub const ALL: [Self; 3] = [Self::Software, Self::Snp, Self::Tpm];
 
     /// The spelling in policies, JSON and statements.
     #[must_use]
@@ -31,6 +34,7 @@ impl Kind {
         match self {
             Self::Software => "software",
             Self::Snp => "snp",
+            Self::Tpm => "tpm",
         }
     }
 
@@ -105,6 +109,9 @@ pub enum HardwareRefusal {
     /// AMD SEV-SNP's.
     #[error(transparent)]
     Snp(#[from] SnpRefusal),
+    /// A TPM's.
+    #[error(transparent)]
+    Tpm(#[from] TpmRefusal),
 }
 
 /// Authentic facts, by the verifier of the kind the evidence says it is of, under `roots`.
@@ -119,6 +126,7 @@ pub fn verify(
     Ok(match evidence.kind {
         Kind::Software => software::verify(evidence, roots, at)?,
         Kind::Snp => snp::verify(evidence, roots, at)?,
+        Kind::Tpm => tpm::machine::verify(evidence, roots, at)?,
     })
 }
 
@@ -151,6 +159,8 @@ pub enum Detail {
     Software(software::Facts),
     /// AMD SEV-SNP.
     Snp(Box<snp::Facts>),
+    /// A TPM.
+    Tpm(Box<tpm::machine::MachineFacts>),
 }
 
 /// How far isolation holds. Every statement carries it and no policy accepts it by default.

@@ -68,7 +68,7 @@ pub fn verify_monitor(
     binding: &MonitorBinding,
 ) -> Result<Authentic<MonitorFacts>, MonitorRefusal> {
     let facts = hardware.facts();
-    let expected = binding.fill64();
+    let expected = binding.report_data(facts.kind);
     if !holds("monitor_binding", facts.report_data == expected) {
         return Err(MonitorRefusal::Binding { expected, got: facts.report_data });
     }

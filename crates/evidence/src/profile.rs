@@ -18,7 +18,7 @@ pub const FORENSIC: &str = "forensic-2026-11";
 const OPEN: &str = "unconstrained";
 
 /// Profiles that came with this version: name and text.
-const SHIPPED: [(&str, &str); 9] = [
+const SHIPPED: [(&str, &str); 10] = [
     (FORENSIC, include_str!("../profiles/forensic-2026-11.toml")),
     ("android-key-2026-11", include_str!("../profiles/android-key-2026-11.toml")),
     ("cca-2026-11", include_str!("../profiles/cca-2026-11.toml")),
@@ -28,6 +28,7 @@ const SHIPPED: [(&str, &str); 9] = [
     ("snp-2026-11", include_str!("../profiles/snp-2026-11.toml")),
     ("tdx-2026-11", include_str!("../profiles/tdx-2026-11.toml")),
     ("tpm-2026-11", include_str!("../profiles/tpm-2026-11.toml")),
+    ("tpm-machine-2026-11", include_str!("../profiles/tpm-machine-2026-11.toml")),
 ];
 
 /// Why a profile is none.

@@ -5,6 +5,7 @@
 mod appraise;
 mod key;
 pub mod layout;
+pub mod machine;
 mod parse;
 mod refusal;
 mod verify;

@@ -8,7 +8,6 @@ mod secrets;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 use evidence::statement::{self, ProgramState, Purpose, Statement};
 use evidence::{BinderKind, DomainRoot, Measurement, MonitorBinding, ProgramClaim, Side};
@@ -80,12 +79,12 @@ pub struct Keyholder {
 }
 
 impl Keyholder {
-    /// Makes a fresh statement key and takes the software machine into keeping.
+    /// Makes a fresh statement key and takes the machine into keeping.
     ///
     /// # Errors
     /// [`KeyholderError`].
     pub fn new(start: &Start) -> Result<Self, KeyholderError> {
-        let secrets = Secrets::load(Path::new(&start.machine_dir))?;
+        let secrets = Secrets::load(&start.hardware, start.domain)?;
         Ok(Self { domain: start.domain, monitor: start.monitor, secrets, programs: Vec::new() })
     }
 
@@ -168,9 +167,13 @@ impl Keyholder {
                     statement_key: self.secrets.statement_key(),
                     nonce,
                 };
-                let evidence =
-                    self.secrets.report(self.monitor, binding.fill64(), *self.domain.as_bytes());
-                Reply::HardwareEvidence(evidence)
+                match self.secrets.report(self.monitor, &binding) {
+                    Ok(evidence) => Reply::HardwareEvidence(evidence),
+                    Err(e) => {
+                        eprintln!("keyholder: {e}");
+                        Reply::Refused(Refused::Platform)
+                    }
+                }
             }
             Request::State(mut binder) => {
                 let granted = match binder.kind {

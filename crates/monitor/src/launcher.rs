@@ -11,8 +11,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use ciborium::Value;
-use evidence::Measurement;
 use evidence::cbor::{self, CborError, Fields};
+use evidence::{Kind, Measurement};
 use platform::{PlatformError, message};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, WaitOptions};
@@ -49,6 +49,8 @@ pub enum LauncherError {
 pub struct Start {
     /// Directory that holds a directory of state per program.
     pub state: String,
+    /// Kind of the machine underneath: statements say how far isolation holds on it.
+    pub kind: Kind,
 }
 
 /// A program to start. Standard streams come beside it.
@@ -116,12 +118,13 @@ impl Start {
     /// As a message.
     #[must_use]
     pub fn encode(&self) -> Value {
-        cbor::map(vec![(1, self.state.as_str().into())])
+        cbor::map(vec![(1, self.state.as_str().into()), (2, self.kind.as_str().into())])
     }
 
     fn decode(value: Value) -> Result<Self, CborError> {
         let mut f = Fields::from_value(value)?;
-        let start = Self { state: f.text(1, "state")? };
+        let kind = Kind::parse(&f.text(2, "kind")?).ok_or(CborError::Field("kind"))?;
+        let start = Self { state: f.text(1, "state")?, kind };
         f.finish()?;
         Ok(start)
     }
@@ -244,6 +247,7 @@ struct Running {
 struct Launcher {
     keyholder: OwnedFd,
     state: PathBuf,
+    kind: Kind,
     store: Store,
     running: BTreeMap<String, Running>,
 }
@@ -270,6 +274,7 @@ pub fn run() -> Result<(), LauncherError> {
     let mut launcher = Launcher {
         keyholder,
         state: start.state.into(),
+        kind: start.kind,
         store: Store::new(root::STORE.into()),
         running: BTreeMap::new(),
     };
@@ -340,6 +345,7 @@ impl Launcher {
             image: &image,
             limits: &limits,
             state: &self.state,
+            kind: self.kind,
             keyholder: &self.keyholder,
             stdio,
         })?;

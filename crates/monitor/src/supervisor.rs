@@ -17,7 +17,7 @@ use std::process::Child;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use evidence::{DomainRoot, Measurement, StatementKey};
-use platform::keyholder::{self, Reply};
+use platform::keyholder::{self, Hardware, Reply};
 use platform::{PlatformError, message};
 use thiserror::Error;
 
@@ -32,8 +32,8 @@ pub struct Settings {
     pub run: PathBuf,
     /// Directory of programs' state.
     pub state: PathBuf,
-    /// Directory of the software machine.
-    pub machine: PathBuf,
+    /// The machine underneath.
+    pub hardware: Hardware,
     /// The domain.
     pub domain: DomainRoot,
     /// Measurement of this executable.
@@ -116,7 +116,8 @@ impl Supervisor {
             fs::DirBuilder::new().mode(0o700).recursive(true).create(dir).map_err(system(dir))?;
         }
         let (keyholder_process, keyholder, statement_key) = spawn::keyholder(&settings)?;
-        let start = launcher::Start { state: text(&settings.state) };
+        let kind = settings.hardware.kind();
+        let start = launcher::Start { state: text(&settings.state), kind };
         let (launcher_process, launcher) = spawn::launcher(&start, &keyholder)?;
         drop(keyholder);
         let directory = Directory::new(settings.run.join("peers.json"));

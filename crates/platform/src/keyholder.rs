@@ -24,11 +24,31 @@ pub struct Grants {
     pub self_tls: bool,
 }
 
+/// The machine underneath.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hardware {
+    /// The software platform, its machine in this directory.
+    Software(String),
+    /// A TPM, behind this device.
+    Tpm(String),
+}
+
+impl Hardware {
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Software(_) => Kind::Software,
+            Self::Tpm(_) => Kind::Tpm,
+        }
+    }
+}
+
 /// First message on the control socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
-    /// Directory of the software machine.
-    pub machine_dir: String,
+    /// The machine.
+    pub hardware: Hardware,
     /// The domain this monitor serves.
     pub domain: DomainRoot,
     /// SHA-384 of the monitor's executable.
@@ -39,11 +59,13 @@ impl Start {
     /// As a message.
     #[must_use]
     pub fn encode(&self) -> Value {
+        let (Hardware::Software(path) | Hardware::Tpm(path)) = &self.hardware;
         cbor::map(vec![
-            (1, 1.into()),
-            (2, self.machine_dir.as_str().into()),
-            (3, Value::Bytes(self.domain.as_bytes().to_vec())),
-            (4, Value::Bytes(self.monitor.as_bytes().to_vec())),
+            (1, 2.into()),
+            (2, self.hardware.kind().as_str().into()),
+            (3, path.as_str().into()),
+            (4, Value::Bytes(self.domain.as_bytes().to_vec())),
+            (5, Value::Bytes(self.monitor.as_bytes().to_vec())),
         ])
     }
 
@@ -53,11 +75,17 @@ impl Start {
     /// [`CborError`].
     pub fn decode(value: Value) -> Result<Self, CborError> {
         let mut f = Fields::from_value(value)?;
-        f.version(1)?;
+        f.version(2)?;
+        let (kind, path) = (f.text(2, "hardware")?, f.text(3, "path")?);
+        let hardware = match Kind::parse(&kind) {
+            Some(Kind::Software) => Hardware::Software(path),
+            Some(Kind::Tpm) => Hardware::Tpm(path),
+            _ => return Err(CborError::Field("hardware")),
+        };
         let start = Self {
-            machine_dir: f.text(2, "machine_dir")?,
-            domain: f.named(3, "domain", DomainRoot::from_slice)?,
-            monitor: f.named(4, "monitor", Measurement::from_slice)?,
+            hardware,
+            domain: f.named(4, "domain", DomainRoot::from_slice)?,
+            monitor: f.named(5, "monitor", Measurement::from_slice)?,
         };
         f.finish()?;
         Ok(start)

@@ -12,6 +12,7 @@ pub mod program;
 pub mod seal;
 mod secret;
 pub mod software;
+pub mod tpm;
 
 use evidence::statement::ProgramState;
 use evidence::{ContentDigest, DomainRoot, Measurement, Nonce, StatementKey};
@@ -130,6 +131,9 @@ pub enum PlatformError {
     /// A file of the software machine is unusable.
     #[error("software machine: {0}")]
     Machine(#[from] software::MachineError),
+    /// A TPM.
+    #[error(transparent)]
+    Tpm(#[from] tpm::TpmError),
 }
 
 /// Why a keyholder or proxy refuses a request. The coarse code is all that crosses the socket.

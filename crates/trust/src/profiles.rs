@@ -2,7 +2,7 @@
 
 use evidence::appraise::{HardwareProfile, Knobs};
 use evidence::profile::FORENSIC;
-use evidence::{Kind, snp};
+use evidence::{Kind, snp, tpm};
 
 use crate::policy::Hardware;
 
@@ -14,6 +14,9 @@ pub fn profile(hardware: &Hardware) -> Option<HardwareProfile> {
         // The forensic profile says what evidence is and admits nothing.
         Kind::Snp if hardware.profile != FORENSIC => {
             Knobs::Snp(Box::new(snp::Knobs::shipped(&hardware.profile)?.clone()))
+        }
+        Kind::Tpm if hardware.profile != FORENSIC => {
+            Knobs::Tpm(Box::new(tpm::Knobs::shipped(&hardware.profile)?.clone()))
         }
         _ => return None,
     };

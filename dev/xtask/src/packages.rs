@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Package, a file that shows it is there, why a test needs it.
-const PACKAGES: [(&str, &str, &str); 6] = [
+const PACKAGES: [(&str, &str, &str); 10] = [
     ("redis-server", "/usr/bin/redis-server", "the tutorial protects an unmodified server"),
     ("redis-tools", "/usr/bin/redis-cli", "the tutorial reaches it with an unmodified client"),
     (
@@ -18,6 +18,10 @@ const PACKAGES: [(&str, &str, &str); 6] = [
         "an owner signs with a FIDO token, played by OpenSSH's own",
     ),
     ("softhsm2", "/usr/bin/softhsm2-util", "an owner signs with a key in a PKCS#11 token"),
+    ("swtpm", "/usr/bin/swtpm", "a TPM 2.0 vouches for a machine"),
+    ("qemu-system-x86", "/usr/bin/qemu-system-x86_64", "the machine image boots"),
+    ("ovmf", "/usr/share/OVMF/OVMF_CODE_4M.fd", "its firmware measures the boot"),
+    ("linux-image-cloud-amd64", "/boot", "its kernel"),
     ("openssl", "/usr/bin/openssl", "programs' identities are used with another TLS library"),
 ];
 

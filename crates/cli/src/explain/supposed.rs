@@ -24,6 +24,7 @@ const EVIDENCE_MAX: u64 = 1 << 20;
 enum On {
     Software,
     Snp,
+    Tpm,
 }
 
 /// What is supposed.
@@ -133,12 +134,15 @@ fn supposed(
     let on = facts.on.map(|on| match on {
         On::Software => Kind::Software,
         On::Snp => Kind::Snp,
+        On::Tpm => Kind::Tpm,
     });
     let shown = facts.evidence.as_ref().map(|path| report(domain, path)).transpose()?;
     let kind =
         on.or(shown.as_ref().map(|_| Kind::Snp)).or(program.and_then(|p| p.on.first().copied()));
     let kind = kind.ok_or_else(|| {
-        Failure::Usage("say on which kind of hardware: --on software, --on snp".to_owned())
+        Failure::Usage(
+            "say on which kind of hardware: --on software, --on snp, --on tpm".to_owned(),
+        )
     })?;
     let hosts = "measured or mutable";
     let id = |t: &str| MachineId::new(&hex::decode(t).ok()?);

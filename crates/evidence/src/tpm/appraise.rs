@@ -2,6 +2,7 @@
 //! stated; what is left open is reported as not applicable.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 
@@ -10,7 +11,7 @@ use super::layout::{PCRS, Pcrs};
 use super::verify::Facts;
 use crate::authentic::Check;
 use crate::knob::{is_hex, judge, listed, stated, words};
-use crate::profile::{Section, Stated, Taken};
+use crate::profile::{Profile, Section, Stated, Taken};
 use crate::tcg::{self, Bank};
 
 /// What a quote must be like.
@@ -33,6 +34,15 @@ pub struct Knobs {
     pub unsafe_clocks: Taken,
     /// Shortest extraData.
     pub nonce_bytes_minimum: Stated<u32>,
+}
+
+impl Knobs {
+    /// Those of a shipped profile.
+    #[must_use]
+    pub fn shipped(profile: &str) -> Option<&'static Self> {
+        static ALL: LazyLock<Vec<(&'static str, Knobs)>> = LazyLock::new(Profile::shipped_sections);
+        ALL.iter().find(|(name, _)| *name == profile).map(|(_, knobs)| knobs)
+    }
 }
 
 impl Section for Knobs {

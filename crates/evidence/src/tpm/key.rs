@@ -153,6 +153,14 @@ impl AttestationKey {
         Self { key, kind, vouched: Vouched::Evidence(by), window, attributes: None }
     }
 
+    /// The pinned root its certificate leads to, if it has one.
+    pub(super) const fn root(&self) -> Option<RootDigest> {
+        match &self.vouched {
+            Vouched::Certificate { root, .. } => Some(*root),
+            Vouched::Evidence(_) | Vouched::RelyingParty => None,
+        }
+    }
+
     /// RSA or a curve.
     #[must_use]
     pub const fn kind(&self) -> KeyKind {

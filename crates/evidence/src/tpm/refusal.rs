@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::bytes::{DomainRoot, RootDigest};
+use crate::cbor::CborError;
 use crate::time::{Time, Window};
 use crate::x509::X509Error;
 use crate::x509::path::PathError;
@@ -70,6 +72,30 @@ pub enum TpmRefusal {
     /// The key beside the certificate is another one.
     #[error("the public area beside the AK certificate is of another key")]
     OtherKey,
+    /// A machine's report that is not of its form.
+    #[error("machine report: {0}")]
+    Report(CborError),
+    /// A key that nobody vouches for and no policy names.
+    #[error(
+        "attestation key {0} has no certificate and is not named; if you know it is this machine's, name it under `root` of [hardware.tpm]"
+    )]
+    UnnamedKey(RootDigest),
+    /// Another set of registers than a machine's report has.
+    #[error(
+        "the quote is not over PCRs 0 to 9 and 15 of the SHA-256 bank alone; ask the monitor for its evidence"
+    )]
+    Selection,
+    /// The values beside the quote are others.
+    #[error("the values beside the quote are not the quoted ones")]
+    Values,
+    /// The monitor serves another domain, or somebody else extended its register.
+    #[error(
+        "PCR 15 does not hold domain root {0} and nothing else: the monitor serves another domain, or somebody extended the register before or after it"
+    )]
+    Domain(DomainRoot),
+    /// extraData of another length.
+    #[error("extraData of {0} bytes, expected 32: the quote was not made for a monitor")]
+    Extra(usize),
     /// The key does not have the attributes of an attestation key.
     #[error("attestation key is not {0}; whoever can use it freely signs what no TPM measured")]
     Attributes(&'static str),

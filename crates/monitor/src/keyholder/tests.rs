@@ -6,7 +6,7 @@ use evidence::{
     Binder, ContentDigest, End, Exporter, Isolation, Nonce, Session, SpkiDigest, StatementKey,
     Time, layered, software,
 };
-use platform::keyholder::Client;
+use platform::keyholder::{Client, Hardware};
 use platform::software::Machine;
 use platform::{Platform, StoreId};
 
@@ -25,7 +25,8 @@ fn world() -> World {
     let machine_dir = dir.path().join("machine");
     let root = Machine::create(&machine_dir, NOW).unwrap().root();
     let machine_dir = machine_dir.to_str().unwrap().to_owned();
-    let start = Start { machine_dir, domain: DOMAIN, monitor: Measurement::new([7; 48]) };
+    let hardware = Hardware::Software(machine_dir);
+    let start = Start { hardware, domain: DOMAIN, monitor: Measurement::new([7; 48]) };
     let (control, theirs) = message::pair().unwrap();
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -129,7 +130,8 @@ fn without_the_grant_check_any_program_asserts_any_connection() {
     let machine_dir = dir.path().join("machine");
     Machine::create(&machine_dir, NOW).unwrap();
     let machine_dir = machine_dir.to_str().unwrap().to_owned();
-    let start = Start { machine_dir, domain: DOMAIN, monitor: Measurement::new([7; 48]) };
+    let hardware = Hardware::Software(machine_dir);
+    let start = Start { hardware, domain: DOMAIN, monitor: Measurement::new([7; 48]) };
     let keyholder = Keyholder::new(&start).unwrap();
     let ask = |self_tls, kind| {
         let request = Request::State(Box::new(binder(kind)));

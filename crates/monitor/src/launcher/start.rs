@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 
-use evidence::Isolation;
 use evidence::cbor::Fields;
 use evidence::statement::{Anchor, HostOs, ProgramState};
+use evidence::{Isolation, Kind};
 use platform::keyholder::{Grants, Register, Reply};
 use platform::message;
 use rustix::process::{DumpableBehavior, Pid};
@@ -36,6 +36,7 @@ pub(super) struct Program<'a> {
     pub(super) image: &'a Image,
     pub(super) limits: &'a Limits,
     pub(super) state: &'a Path,
+    pub(super) kind: Kind,
     pub(super) keyholder: &'a OwnedFd,
     pub(super) stdio: [OwnedFd; 3],
 }
@@ -187,7 +188,8 @@ fn make_state(base: &Path, name: &str, id: u32) -> io::Result<PathBuf> {
     Ok(dir)
 }
 
-/// What every statement will say of this program. The kind of platform decides isolation; here the host is mutable.
+/// What every statement will say of this program. The kind of machine decides how far isolation holds, and whether anybody measured
+/// the system around the monitor.
 fn state_of(program: &Program<'_>) -> ProgramState {
     let mut open = program
         .config
@@ -198,10 +200,15 @@ fn state_of(program: &Program<'_>) -> ProgramState {
         .map(|(n, v)| (n.to_owned(), v.to_owned()))
         .collect::<Vec<_>>();
     open.sort();
+    let (isolation, host) = match program.kind {
+        // One kernel, which was measured, in memory that nothing encrypts.
+        Kind::Tpm => (Isolation::Process, HostOs::Measured),
+        _ => (Isolation::Software, HostOs::Mutable),
+    };
     ProgramState {
         measurement: program.image.measurement,
-        isolation: Isolation::Software,
-        host: HostOs::Mutable,
+        isolation,
+        host,
         limits: program.limits.by,
         anchor: Anchor::Unprotected,
         open,

@@ -29,7 +29,7 @@ pub(super) fn keyholder(
     let (ours, theirs) = pair()?;
     let child = spawn("__keyholder", vec![(theirs, 3)])?;
     let start = keyholder::Start {
-        machine_dir: super::text(&settings.machine),
+        hardware: settings.hardware.clone(),
         domain: settings.domain,
         monitor: settings.monitor,
     };

@@ -10,3 +10,4 @@
 
 mod machine;
 mod protocols;
+mod tpm;

@@ -80,8 +80,8 @@ pub(super) fn draft(file: &Table<'_, '_>, found: &mut Found<'_>) -> Draft {
     let mut hardware = Vec::new();
     if let Some(table) = file.table("hardware", found) {
         table.only(&Kind::ALL.map(Kind::as_str), "kind of hardware", found);
-        let sections = [software as fn(&Table<'_, '_>, &mut Found<'_>) -> Section, snp];
-        for (key, read) in ["software", "snp"].into_iter().zip(sections) {
+        let sections = [software as fn(&Table<'_, '_>, &mut Found<'_>) -> Section, snp, tpm];
+        for (key, read) in ["software", "snp", "tpm"].into_iter().zip(sections) {
             if let Some(section) = table.table(key, found) {
                 hardware.push((section.at.clone(), read(&section, found)));
             }
@@ -134,20 +134,20 @@ fn values<T>(all: Vec<At<T>>) -> Vec<T> {
     all.into_iter().map(|a| a.value).collect()
 }
 
-fn software(table: &Table<'_, '_>, found: &mut Found<'_>) -> Section {
-    table.only(&["root", "image", "machines", "isolation", "host"], "field", found);
+/// `root`: digests of what a chain of evidence may end in.
+fn roots(table: &Table<'_, '_>, why: &'static str, found: &mut Found<'_>) -> Vec<RootDigest> {
+    let field = table.field("root");
     let root = |item: Item<'_, '_>, found: &mut Found<'_>| {
         let expected = "sha256: and 64 lower-case hex digits";
         let parse = |t: &str| RootDigest::from_hex(t.strip_prefix("sha256:")?);
-        word("hardware.software.root", expected, item, found, parse)
+        word(&field, expected, item, found, parse)
     };
-    let roots = values(filled(
-        table,
-        ("root", "whose machines these are"),
-        found,
-        root,
-        ToString::to_string,
-    ));
+    values(filled(table, ("root", why), found, root, ToString::to_string))
+}
+
+fn software(table: &Table<'_, '_>, found: &mut Found<'_>) -> Section {
+    table.only(&["root", "image", "machines", "isolation", "host"], "field", found);
+    let roots = roots(table, "whose machines these are", found);
     let images = values(images(table, found));
     let machines = machines(table, None, found);
     let known = Isolation::ALL.map(Isolation::as_str);
@@ -205,25 +205,60 @@ fn images(table: &Table<'_, '_>, found: &mut Found<'_>) -> Vec<At<Measurement>> 
     )
 }
 
-fn snp(table: &Table<'_, '_>, found: &mut Found<'_>) -> Section {
-    table.only(&["profile", "image", "machines"], "field", found);
-    let profile = table
-        .needed(("profile", "a shipped, dated profile: `casemate policy show` lists them"), found);
-    let known = Profile::shipped_sections::<evidence::snp::Knobs>();
+/// `profile`: a shipped one that states knobs of `S`; the forensic one admits nothing.
+fn profile<S: evidence::profile::Section>(
+    table: &Table<'_, '_>,
+    found: &mut Found<'_>,
+) -> Option<String> {
+    let why = "a shipped, dated profile: `casemate policy show` lists them";
+    let item = table.needed(("profile", why), found)?;
+    let known = Profile::shipped_sections::<S>();
     let known = known
         .iter()
         .map(|(n, _)| *n)
         .filter(|n| *n != evidence::profile::FORENSIC)
         .collect::<Vec<_>>();
-    let profile = profile.and_then(|item| {
-        let field = ("hardware.snp.profile", "profile");
-        one_of(field, &known, item, found, |t| known.contains(&t).then(|| t.to_owned()))
-    });
+    let field = table.field("profile");
+    let spelled = |t: &str| known.contains(&t).then(|| t.to_owned());
+    one_of((&field, "profile"), &known, item, found, spelled)
+}
+
+/// `image`: measurements, or the file that lists them with its place.
+fn booted(
+    table: &Table<'_, '_>,
+    found: &mut Found<'_>,
+) -> (Vec<Measurement>, Option<(String, (usize, usize))>) {
     let file = table.item("image").filter(|i| i.get_ref().is_str());
     let file = file.and_then(|i| {
-        Some((text("hardware.snp.image", "", i, found)?.value, found.place(i.span().start)))
+        Some((text(&table.field("image"), "", i, found)?.value, found.place(i.span().start)))
     });
     let images = if file.is_some() { Vec::new() } else { values(images(table, found)) };
+    (images, file)
+}
+
+fn tpm(table: &Table<'_, '_>, found: &mut Found<'_>) -> Section {
+    table.only(&["profile", "root", "image", "machines"], "field", found);
+    let profile = profile::<evidence::tpm::Knobs>(table, found);
+    let why = "which attestation keys, or authorities that certify them, are trusted";
+    let roots = roots(table, why, found);
+    let (images, file) = booted(table, found);
+    let hardware = Hardware {
+        kind: Kind::Tpm,
+        profile: profile.unwrap_or_default(),
+        roots,
+        machines: machines(table, None, found),
+        images,
+        // Programs share the machine's one kernel, which is measured, in memory that nothing encrypts.
+        isolation: vec![Isolation::Process],
+        host: vec![HostOs::Measured],
+    };
+    Section { hardware, file }
+}
+
+fn snp(table: &Table<'_, '_>, found: &mut Found<'_>) -> Section {
+    table.only(&["profile", "image", "machines"], "field", found);
+    let profile = profile::<evidence::snp::Knobs>(table, found);
+    let (images, file) = booted(table, found);
     let hardware = Hardware {
         kind: Kind::Snp,
         profile: profile.unwrap_or_default(),

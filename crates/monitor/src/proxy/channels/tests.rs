@@ -19,7 +19,8 @@ use crate::proxy::{Reporter, admit};
 /// A keyholder over the town's machine; its control socket.
 fn keyholder(machine: &std::path::Path, domain: DomainRoot) -> OwnedFd {
     let machine_dir = machine.to_str().unwrap().to_owned();
-    let start = Start { machine_dir, domain, monitor: MONITOR };
+    let hardware = platform::keyholder::Hardware::Software(machine_dir);
+    let start = Start { hardware, domain, monitor: MONITOR };
     let (control, theirs) = message::pair().unwrap();
     std::thread::spawn(move || Keyholder::new(&start).unwrap().serve(&theirs));
     control

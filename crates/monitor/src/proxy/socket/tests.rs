@@ -52,7 +52,8 @@ async fn world_of(credential_secs: i64) -> World {
     let (root, policy) = (town.trust.root(), town.in_force());
     let served = town.serve(&dir.path().join("log"), now).await;
     let machine_dir = dir.path().join("machine").to_str().unwrap().to_owned();
-    let start = Start { machine_dir, domain: root, monitor: MONITOR };
+    let hardware = platform::keyholder::Hardware::Software(machine_dir);
+    let start = Start { hardware, domain: root, monitor: MONITOR };
     let (keyholder, theirs) = message::pair().unwrap();
     std::thread::spawn(move || Keyholder::new(&start).unwrap().serve(&theirs));
     World { served, policy, keyholder, dir }
