@@ -1,4 +1,5 @@
-//! Predicts what hardware will measure before anything boots: SNP launch digests, TDX MRTD, Nitro enclave PCRs, SGX MRENCLAVE.
+//! Predicts what hardware will measure before anything boots: SNP launch digests, TDX MRTD, Nitro enclave PCRs, SGX MRENCLAVE,
+//! a TPM's registers of a direct kernel boot.
 //!
 //! Every input that decides a digest is an argument; nothing is guessed. Images are hostile input as much as evidence is:
 //! offsets are checked against the bytes, tables and pages are bounded. What is predicted is no evidence, and makes none.
@@ -8,7 +9,9 @@ pub mod ovmf;
 pub mod sgx;
 pub mod snp;
 pub mod tdx;
+pub mod tpm;
 mod vmsa;
+pub mod volume;
 
 use thiserror::Error;
 

@@ -11,6 +11,7 @@ use evidence::predict::ovmf::Ovmf;
 use evidence::predict::sgx::SigStruct;
 use evidence::predict::snp::{self, Kernel, Machine, Vmm};
 use evidence::predict::tdx::{self, Order};
+use evidence::predict::tpm::{self, Boot};
 use evidence::predict::{FIRMWARE_LEN_MAX, eif};
 use serde_json::{Map, Value, json};
 
@@ -27,6 +28,8 @@ pub enum For {
     Nitro,
     /// Intel SGX: MRENCLAVE and MRSIGNER of this SIGSTRUCT
     Sgx,
+    /// TPM 2.0: PCRs of a kernel that this OVMF firmware boots directly, and the measurement of such a machine
+    Tpm,
 }
 
 /// When a host measures the contents of pages.
@@ -54,14 +57,20 @@ pub struct Inputs {
     #[arg(long, value_name = "HEX", help_heading = "For SEV-SNP")]
     guest_features: Option<String>,
     /// A kernel that is booted directly
-    #[arg(long, value_name = "FILE", help_heading = "For SEV-SNP")]
+    #[arg(long, value_name = "FILE", help_heading = "For SEV-SNP and TPM")]
     kernel: Option<PathBuf>,
     /// Its initial RAM disk; without, none
-    #[arg(long, value_name = "FILE", requires = "kernel", help_heading = "For SEV-SNP")]
+    #[arg(long, value_name = "FILE", requires = "kernel", help_heading = "For SEV-SNP and TPM")]
     initrd: Option<PathBuf>,
     /// Its command line; without, an empty one
-    #[arg(long, value_name = "TEXT", requires = "kernel", help_heading = "For SEV-SNP")]
+    #[arg(long, value_name = "TEXT", requires = "kernel", help_heading = "For SEV-SNP and TPM")]
     append: Option<String>,
+    /// How much memory the machine has, in MiB
+    #[arg(long, value_name = "MIB", help_heading = "For TPM")]
+    memory: Option<u32>,
+    /// The event log of a boot of this firmware with as much memory: what the firmware says of its own first volume is taken from it
+    #[arg(long, value_name = "FILE", help_heading = "For TPM")]
+    boot_log: Option<PathBuf>,
     /// When the host measures the contents of pages
     #[arg(long, value_enum, help_heading = "For TDX")]
     page_order: Option<PageOrder>,
@@ -149,6 +158,45 @@ impl Inputs {
     }
 }
 
+const PCRS: [(u32, &str); 8] = [
+    (0, "pcr0"),
+    (2, "pcr2"),
+    (3, "pcr3"),
+    (4, "pcr4"),
+    (5, "pcr5"),
+    (6, "pcr6"),
+    (7, "pcr7"),
+    (9, "pcr9"),
+];
+
+impl Inputs {
+    fn registers(
+        &self,
+        firmware: &[u8],
+        unusable: impl Fn(evidence::predict::PredictError) -> anyhow::Error,
+    ) -> Result<Vec<(&'static str, String)>> {
+        let kernel = said(self.kernel.as_ref(), "--kernel", "the kernel that is booted")?;
+        let initrd = said(self.initrd.as_ref(), "--initrd", "the RAM disk")?;
+        let memory = *said(self.memory.as_ref(), "--memory", "how much memory there is")?;
+        let what = "what the firmware measures of itself, which only a boot of it shows";
+        let log = said(self.boot_log.as_ref(), "--boot-log", what)?;
+        let boot = Boot {
+            firmware,
+            log: &read(log, u64::try_from(evidence::tcg::LOG_MAX).unwrap_or(u64::MAX))?,
+            kernel: &read(kernel, BOOT_LEN_MAX)?,
+            initrd: &read(initrd, BOOT_LEN_MAX)?,
+            cmdline: self.append.as_deref().unwrap_or_default(),
+            memory: u64::from(memory) << 20,
+        };
+        let registers = tpm::registers(&boot).map_err(&unusable)?;
+        let measurement = tpm::measurement(&registers).map_err(&unusable)?;
+        let mut all = vec![("measurement", format!("sha384:{measurement}"))];
+        let named = PCRS.iter().filter_map(|(n, name)| Some((*name, registers.get(n)?)));
+        all.extend(named.map(|(name, value)| (name, format!("sha256:{}", hex::encode(value)))));
+        Ok(all)
+    }
+}
+
 /// Predicts.
 pub fn run(path: &Path, kind: For, inputs: &Inputs, format: Format) -> Result<ExitCode> {
     let unusable = |e: evidence::predict::PredictError| {
@@ -156,6 +204,7 @@ pub fn run(path: &Path, kind: For, inputs: &Inputs, format: Format) -> Result<Ex
     };
     let firmware = || read(path, u64::try_from(FIRMWARE_LEN_MAX).unwrap_or(u64::MAX));
     let values: Vec<(&str, String)> = match kind {
+        For::Tpm => inputs.registers(&firmware()?, unusable)?,
         For::Snp => {
             let machine = inputs.machine()?;
             let bytes = firmware()?;
