@@ -10,6 +10,8 @@ mod deliver;
 mod doctor;
 mod domain;
 mod explain;
+mod image;
+mod machine;
 mod measure;
 mod new;
 mod output;
@@ -74,10 +76,14 @@ enum Command {
     Revoke(revoke::RevokeArgs),
     /// Re-check the log and every decision in it, offline
     Audit(audit::AuditArgs),
+    /// Build a machine image whose measurements are known before it boots, hand it programs, boot it here
+    Image(image::ImageArgs),
     /// Say what this machine offers and lacks
     Doctor(doctor::DoctorArgs),
     /// Verify a file of hardware evidence
     Verify(verify::VerifyArgs),
+    #[command(name = "__machine", hide = true)]
+    Machine,
     #[command(name = "__keyholder", hide = true)]
     Keyholder,
     #[command(name = "__launcher", hide = true)]
@@ -93,6 +99,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if machine::is_first_process() {
+        machine::first();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
@@ -119,6 +128,8 @@ fn main() -> ExitCode {
         Command::Audit(args) => audit::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Verify(args) => return verify::run(&args),
+        Command::Image(args) => image::run(&args),
+        Command::Machine => machine::run(),
         Command::Keyholder => {
             monitor::keyholder::run().map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }

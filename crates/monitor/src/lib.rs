@@ -8,6 +8,7 @@ pub mod harden;
 pub mod init;
 pub mod keyholder;
 pub mod launcher;
+pub mod machine;
 pub mod program;
 pub mod proxy;
 pub mod sandbox;

@@ -1,7 +1,9 @@
 //! The kernel calls that have no safe wrapper. Nothing else in this crate is unsafe.
 
+use std::ffi::CStr;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
 /// Memory of one page that no other process, no core file and no debugger can read, where the kernel offers it.
@@ -129,21 +131,67 @@ pub fn execve(
 
 /// Brings the loopback interface of this network namespace up.
 pub fn loopback_up() -> io::Result<()> {
-    let socket = rustix::net::socket(
-        rustix::net::AddressFamily::INET,
-        rustix::net::SocketType::DGRAM,
-        None,
-    )?;
+    interface(c"lo", libc::SIOCSIFFLAGS, up())
+}
+
+/// Gives an interface its address and brings it up.
+pub fn interface_up(name: &CStr, address: Ipv4Addr, mask: Ipv4Addr) -> io::Result<()> {
+    let ip = |a| libc::__c_anonymous_ifr_ifru { ifru_addr: socket_address(a) };
+    interface(name, libc::SIOCSIFADDR, ip(address))?;
+    interface(name, libc::SIOCSIFNETMASK, ip(mask))?;
+    interface(name, libc::SIOCSIFFLAGS, up())
+}
+
+/// Sends everything that is not of a network of ours to `gateway`.
+pub fn default_route(gateway: Ipv4Addr) -> io::Result<()> {
+    // SAFETY: rtentry is plain data for which all-zero is valid.
+    let mut route: libc::rtentry = unsafe { std::mem::zeroed() };
+    route.rt_dst = socket_address(Ipv4Addr::UNSPECIFIED);
+    route.rt_genmask = socket_address(Ipv4Addr::UNSPECIFIED);
+    route.rt_gateway = socket_address(gateway);
+    route.rt_flags = libc::RTF_UP | libc::RTF_GATEWAY;
+    let socket = network_socket()?;
+    // SAFETY: the descriptor is open and the request is a valid rtentry for SIOCADDRT.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCADDRT, &raw const route) };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn up() -> libc::__c_anonymous_ifr_ifru {
+    let flags = i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or(0);
+    libc::__c_anonymous_ifr_ifru { ifru_flags: flags }
+}
+
+fn network_socket() -> io::Result<OwnedFd> {
+    let (family, kind) = (rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM);
+    Ok(rustix::net::socket(family, kind, None)?)
+}
+
+/// A `sockaddr_in` in the place of a `sockaddr`: family, port, then the address.
+fn socket_address(address: Ipv4Addr) -> libc::sockaddr {
+    // SAFETY: sockaddr is plain data for which all-zero is valid.
+    let mut out: libc::sockaddr = unsafe { std::mem::zeroed() };
+    out.sa_family = libc::sa_family_t::try_from(libc::AF_INET).unwrap_or(0);
+    for (to, from) in out.sa_data.iter_mut().skip(2).zip(address.octets()) {
+        *to = libc::c_char::from_ne_bytes([from]);
+    }
+    out
+}
+
+fn interface(
+    name: &CStr,
+    what: libc::Ioctl,
+    value: libc::__c_anonymous_ifr_ifru,
+) -> io::Result<()> {
+    let socket = network_socket()?;
     // SAFETY: ifreq is plain data for which all-zero is valid.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(b"lo\0") {
+    let last = request.ifr_name.len().saturating_sub(1);
+    for (to, from) in request.ifr_name.iter_mut().take(last).zip(name.to_bytes()) {
         *to = libc::c_char::from_ne_bytes([*from]);
     }
-    request.ifr_ifru.ifru_flags = i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or(0);
-    // SAFETY: the descriptor is open and the request is a valid ifreq for SIOCSIFFLAGS.
-    let done = unsafe {
-        libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&socket), libc::SIOCSIFFLAGS, &request)
-    };
+    request.ifr_ifru = value;
+    // SAFETY: the descriptor is open and the request is a valid ifreq for each of these calls.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), what, &raw const request) };
     if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
