@@ -40,6 +40,8 @@ pub struct Corim {
     pub profile: Option<String>,
     /// What it states.
     pub comids: Vec<Comid>,
+    /// Members of the profile's own, by number; not read.
+    pub extensions: Vec<String>,
     /// Tags of the contents that are not read.
     pub unread: Vec<u64>,
 }
@@ -59,7 +61,12 @@ impl Corim {
         let profile = map.may(3, "profile", "a URI or object identifier", profile)?;
         let validity = map.may(4, "validity", "a map", Some)?.map(window).transpose()?;
         map.may(5, "entities", "an array", Item::array)?;
-        map.finish()?;
+        let extensions = map.rest();
+        // Members below zero are a profile's own; without one, nobody says what they are.
+        let own = |key: &String| profile.is_some() && key.starts_with('-');
+        if !extensions.iter().all(own) {
+            map.finish()?;
+        }
         let known = profile.as_deref().is_none_or(|p| profiles.contains(&p));
         if !holds("corim_profile", known) {
             return Err(CorimError::Profile(profile.unwrap_or_default()));
@@ -81,7 +88,7 @@ impl Corim {
                 _ => return Err(CorimError::Form("content", "tagged")),
             }
         }
-        Ok(Self { id, profile, comids, unread })
+        Ok(Self { id, profile, comids, extensions, unread })
     }
 }
 
