@@ -81,9 +81,9 @@ pub struct Conditional {
 pub struct KeyTriple {
     /// Whose.
     pub environment: Environment,
-    /// The keys.
+    /// The keys; none where conditions follow.
     pub keys: Vec<Key>,
-    /// True if conditions follow, which are not read: the keys count for nothing then.
+    /// True if conditions follow, which are not read.
     pub conditional: bool,
 }
 
@@ -187,7 +187,8 @@ impl KeyTriple {
             return Err(form);
         }
         let environment = Environment::read(environment)?;
-        Ok(Self { environment, keys: list("keys", keys, Key::read)?, conditional })
+        let keys = list("keys", keys, Key::read)?;
+        Ok(Self { environment, keys: if conditional { Vec::new() } else { keys }, conditional })
     }
 }
 

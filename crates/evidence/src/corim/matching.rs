@@ -17,15 +17,21 @@ pub struct Claim {
 }
 
 impl Triple {
-    /// True if each measurement is that of some claim about this environment.
+    /// True if each measurement is that of some claim about one and the same environment that is this one.
+    ///
+    /// A condition that leaves the instance open must not be met by parts of two devices.
     #[must_use]
     pub fn holds_of(&self, claims: &[Claim]) -> bool {
-        let of = |m: &Measurement| {
-            let one =
-                |c: &Claim| self.environment.covers(&c.environment) && m.covers(&c.measurement);
-            claims.iter().any(one)
+        let about = |c: &&Claim| self.environment.covers(&c.environment);
+        let whole = |first: &Claim| {
+            let same = |c: &Claim| {
+                holds("corim_one_environment", c.environment == first.environment)
+                    && self.environment.covers(&c.environment)
+            };
+            let of = |m: &Measurement| claims.iter().any(|c| same(c) && m.covers(&c.measurement));
+            self.measurements.iter().all(of)
         };
-        !self.measurements.is_empty() && self.measurements.iter().all(of)
+        !self.measurements.is_empty() && claims.iter().filter(about).any(whole)
     }
 }
 
@@ -76,13 +82,22 @@ impl Measurement {
 }
 
 impl Values {
+    /// True if version, serial number, identifiers and name are those claimed, where they are stated.
+    fn names(&self, claim: &Self) -> bool {
+        stated(self.version.as_ref(), claim.version.as_ref())
+            && stated(self.serial.as_ref(), claim.serial.as_ref())
+            && stated(self.ueid.as_ref(), claim.ueid.as_ref())
+            && stated(self.uuid.as_ref(), claim.uuid.as_ref())
+            && stated(self.name.as_ref(), claim.name.as_ref())
+    }
+
     fn cover(&self, claim: &Self) -> bool {
         let flag = |f: &(u8, bool)| claim.flags.contains(f);
         let register = |(name, want): &(super::Label, Vec<Digest>)| {
             claim.registers.iter().any(|(n, got)| n == name && digests(want, got))
         };
         holds("corim_unread_value", self.unread.is_empty())
-            && stated(self.version.as_ref(), claim.version.as_ref())
+            && holds("corim_named", self.names(claim))
             && holds("corim_svn", self.svn.is_none_or(|want| svn(want, claim.svn)))
             && holds(
                 "corim_digests",
@@ -90,10 +105,6 @@ impl Values {
             )
             && holds("corim_flags", self.flags.iter().all(flag))
             && holds("corim_raw", self.raw.as_ref().is_none_or(|w| raw(w, claim.raw.as_ref())))
-            && stated(self.serial.as_ref(), claim.serial.as_ref())
-            && stated(self.ueid.as_ref(), claim.ueid.as_ref())
-            && stated(self.uuid.as_ref(), claim.uuid.as_ref())
-            && stated(self.name.as_ref(), claim.name.as_ref())
             && holds("corim_registers", self.registers.iter().all(register))
     }
 }

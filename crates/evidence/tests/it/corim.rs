@@ -279,3 +279,50 @@ fn endorsements_count_where_all_their_conditions_hold() {
         assert_eq!(without("corim_condition", || conditional.endorses(some)).len(), 1);
     }
 }
+
+#[test]
+fn a_condition_is_not_met_by_parts_of_two_devices() {
+    let mut want = read(&[(int(1), tag(552, int(3)))]).unwrap();
+    let second = read(&[(int(11), text("x"))]).unwrap().measurements.remove(0);
+    want.measurements.push(second);
+    let claim =
+        |m: &Measurement| Claim { environment: want.environment.clone(), measurement: m.clone() };
+    let mut claims = want.measurements.iter().map(claim).collect::<Vec<_>>();
+    want.environment.instance = None;
+    assert!(want.holds_of(&claims));
+    claims[1].environment.instance.as_mut().unwrap().bytes[0] ^= 1;
+    assert!(!want.holds_of(&claims));
+    assert!(without("corim_one_environment", || want.holds_of(&claims)));
+}
+
+#[test]
+fn names_and_identifiers_match_whole() {
+    let version = |v: &str| vec![(int(0), map(&[(int(0), text(v))]))];
+    let cases = [
+        (version("1.0"), version("1.1")),
+        (vec![(int(8), text("1"))], vec![(int(8), text("11"))]),
+        (vec![(int(9), tag(550, bytes(&[1; 7])))], vec![(int(9), tag(550, bytes(&[1; 8])))]),
+        (vec![(int(10), bytes(&[1; 16]))], vec![(int(10), bytes(&[2; 16]))]),
+        (vec![(int(11), text("x"))], vec![(int(8), text("x"))]),
+    ];
+    for (want, got) in cases {
+        assert!(matches(&want, &want) && !matches(&want, &got));
+        assert!(without("corim_named", || matches(&want, &got)));
+    }
+}
+
+#[test]
+fn keys_under_conditions_that_are_not_read_are_nobodys() {
+    let keys = |more: &[Bytes]| {
+        let environment = map(&[(int(0), map(&[(int(3), int(1))]))]);
+        let mut parts = vec![environment, array(&[tag(554, text("k"))])];
+        parts.extend_from_slice(more);
+        let triples = map(&[(int(3), array(&[array(&parts)]))]);
+        let all = map(&[(int(1), map(&[(int(0), text("tag"))])), (int(4), triples)]);
+        Comid::parse(&all).map(|mut c| c.attest_keys.remove(0))
+    };
+    assert_eq!(keys(&[]).unwrap().keys.len(), 1);
+    let under = keys(&[map(&[(int(0), text("part"))])]).unwrap();
+    assert!(under.conditional && under.keys.is_empty());
+    assert!(keys(&[map(&[]), map(&[])]).is_err());
+}
