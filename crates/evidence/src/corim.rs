@@ -9,12 +9,14 @@ mod comid;
 mod matching;
 mod refusal;
 mod signed;
+mod write;
 
 pub use claims::{Algorithm, Digest, Key, Label, Measurement, Raw, Svn, Values, Version};
 pub use comid::{Class, Comid, Conditional, Environment, Id, KeyTriple, Triple};
 pub use matching::Claim;
 pub use refusal::CorimError;
 pub use signed::{Meta, SignedCorim};
+pub use write::write;
 
 use crate::cbor::vendor::{self, Item, Lengths, Rules};
 use crate::controls::holds;

@@ -54,4 +54,7 @@ pub enum CorimError {
     /// Meta and CWT claims differ, or neither is there.
     #[error("the signed header names {0}; expected one signer, in meta, CWT claims or both alike")]
     Signer(&'static str),
+    /// What cannot be written.
+    #[error("manifest: {0} cannot be written; leave it out knowingly or sign it elsewhere")]
+    Unwritable(&'static str),
 }

@@ -326,3 +326,18 @@ fn keys_under_conditions_that_are_not_read_are_nobodys() {
     assert!(under.conditional && under.keys.is_empty());
     assert!(keys(&[map(&[]), map(&[])]).is_err());
 }
+
+#[test]
+fn what_is_written_is_read_back_and_nothing_is_left_out() {
+    let values = [(int(1), tag(552, int(3))), (int(2), array(&[digest(7, 1), digest(1, 2)]))];
+    let reference = read(&values).unwrap();
+    let out = evidence::corim::write("node", std::slice::from_ref(&reference)).unwrap();
+    assert_eq!(evidence::corim::write("node", std::slice::from_ref(&reference)), Ok(out.clone()));
+    let back = Corim::parse(&out, &[], NOW).unwrap();
+    assert_eq!(back.comids[0].references, [reference]);
+    for values in [vec![(int(11), text("x"))], vec![(int(1), tag(553, int(3)))]] {
+        let got = evidence::corim::write("node", &[read(&values).unwrap()]);
+        assert!(matches!(got, Err(CorimError::Unwritable(_))));
+    }
+    assert!(matches!(evidence::corim::write("node", &[]), Err(CorimError::Count(..))));
+}
