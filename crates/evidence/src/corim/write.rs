@@ -4,19 +4,24 @@
 
 use super::claims::{Algorithm, Digest, Label, Measurement, Svn, Values};
 use super::comid::{Class, Environment, Id, Triple};
-use super::{CorimError, TAG_COMID, TAG_CORIM};
+use super::{Corim, CorimError, TAG_COMID, TAG_CORIM};
+use crate::Time;
 use crate::cbor::head;
 
 /// A manifest of that name with one CoMID of the same name, which holds `references` in their order.
 ///
 /// # Errors
-/// [`CorimError::Unwritable`] for values besides digests and exact security versions, [`CorimError::Count`] for none.
+/// [`CorimError::Unwritable`] for values besides digests and exact security versions, [`CorimError::Count`] for none, and
+/// whatever a reader would refuse.
 pub fn write(id: &str, references: &[Triple]) -> Result<Vec<u8>, CorimError> {
     let triples = references.iter().map(triple).collect::<Result<Vec<_>, _>>()?;
     let identity = map(&[(0, text(id))]);
     let comid = map(&[(1, identity), (4, map(&[(0, array("reference values", triples)?)]))]);
     let contents = array("tags", vec![tag(TAG_COMID, &bytes(&comid))])?;
-    Ok(tag(TAG_CORIM, &map(&[(0, text(id)), (1, contents)])))
+    let out = tag(TAG_CORIM, &map(&[(0, text(id)), (1, contents)]));
+    // Empty environments, algorithms twice: what no reader takes is not handed out.
+    Corim::parse(&out, &[], Time::from_unix(0))?;
+    Ok(out)
 }
 
 fn len(n: usize) -> u64 {

@@ -340,4 +340,8 @@ fn what_is_written_is_read_back_and_nothing_is_left_out() {
         assert!(matches!(got, Err(CorimError::Unwritable(_))));
     }
     assert!(matches!(evidence::corim::write("node", &[]), Err(CorimError::Count(..))));
+    let mut twice = read(&values).unwrap();
+    let first = twice.measurements[0].values.digests[0].clone();
+    twice.measurements[0].values.digests.push(first);
+    assert_eq!(evidence::corim::write("node", &[twice]), Err(CorimError::AlgorithmTwice));
 }
