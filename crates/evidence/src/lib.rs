@@ -21,6 +21,7 @@ pub mod cca;
 pub mod cmw;
 pub mod composite;
 pub mod controls;
+pub mod corim;
 pub mod cose;
 pub mod dcap;
 pub mod ear;

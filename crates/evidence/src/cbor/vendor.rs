@@ -53,7 +53,7 @@ pub enum VendorCborError {
     #[error("byte {0} begins no well-formed CBOR item; the evidence is damaged")]
     Malformed(usize),
     /// Nested too deep.
-    #[error("CBOR nested deeper than {DEPTH_MAX} at byte {0}; no such evidence exists")]
+    #[error("CBOR nested too deep at byte {0}; no such evidence exists")]
     Deep(usize),
     /// Too many items.
     #[error("CBOR of more than {ITEMS_MAX} items at byte {0}; no such evidence exists")]
@@ -166,10 +166,22 @@ impl<'a> Item<'a> {
 /// # Errors
 /// [`VendorCborError`].
 pub fn decode<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Item<'a>, VendorCborError> {
+    decode_nested(bytes, rules, DEPTH_MAX)
+}
+
+/// Reads one item of a format that nests otherwise than [`DEPTH_MAX`] deep.
+///
+/// # Errors
+/// [`VendorCborError`].
+pub fn decode_nested<'a>(
+    bytes: &'a [u8],
+    rules: &Rules,
+    depth_max: usize,
+) -> Result<Item<'a>, VendorCborError> {
     if bytes.len() > rules.len_max {
         return Err(VendorCborError::TooLong { max: rules.len_max, got: bytes.len() });
     }
-    let mut reader = Reader { bytes, at: 0, items: 0, lengths: rules.lengths };
+    let mut reader = Reader { bytes, at: 0, items: 0, lengths: rules.lengths, depth_max };
     let item = reader.item(0)?;
     match bytes.len().saturating_sub(reader.at) {
         0 => Ok(item),
@@ -182,6 +194,7 @@ struct Reader<'a> {
     at: usize,
     items: usize,
     lengths: Lengths,
+    depth_max: usize,
 }
 
 /// A head's argument: a number, or that the length is not stated.
@@ -222,7 +235,7 @@ impl<'a> Reader<'a> {
 
     fn item(&mut self, depth: usize) -> Result<Item<'a>, VendorCborError> {
         let at = self.at;
-        if depth >= DEPTH_MAX {
+        if depth >= self.depth_max {
             return Err(VendorCborError::Deep(at));
         }
         self.items = self.items.saturating_add(1);

@@ -12,6 +12,7 @@ mod android;
 mod binding;
 mod cca;
 mod cmw;
+mod corim;
 mod corpus;
 mod cose_vendor;
 mod ear;
