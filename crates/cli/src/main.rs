@@ -5,6 +5,7 @@ mod ask;
 mod audit;
 mod claim;
 mod clock;
+mod collateral;
 mod connect;
 mod deliver;
 mod doctor;
@@ -78,6 +79,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Verify a file of hardware evidence
     Verify(verify::VerifyArgs),
+    /// Keep and show what vendors signed about their machines
+    Collateral(collateral::CollateralArgs),
     #[command(name = "__keyholder", hide = true)]
     Keyholder,
     #[command(name = "__launcher", hide = true)]
@@ -119,6 +122,7 @@ fn main() -> ExitCode {
         Command::Audit(args) => audit::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Verify(args) => return verify::run(&args),
+        Command::Collateral(args) => collateral::run(&args),
         Command::Keyholder => {
             monitor::keyholder::run().map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
