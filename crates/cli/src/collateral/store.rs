@@ -196,3 +196,6 @@ pub fn read_bounded(path: &Path) -> Result<Vec<u8>, StoreError> {
         Err(StoreError::TooLong(path.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests;
