@@ -1,3 +1,5 @@
+//! A name that lies is refused, and by this check alone.
+
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 use std::path::PathBuf;
