@@ -13,7 +13,7 @@ pub mod table;
 mod verify;
 
 pub use appraise::{Family, Knobs, Required, appraise};
-pub use endorsement::{About, Endorsement, EndorsementRefusal};
+pub use endorsement::{About, Endorsement, EndorsementRefusal, lacking};
 pub use layout::{Facts, Product, Report, SigningKey, Tcb};
 pub use parse::parse;
 pub use refusal::SnpRefusal;

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::chain::{AMD, ia5, is_vek, tcb_component};
 use super::layout::{Product, Report, Tcb};
+use super::parse::parse;
 use super::verify::signed_by;
 use crate::bytes::{RootDigest, sha256};
 use crate::controls::holds;
@@ -163,13 +164,52 @@ impl Endorsement {
         Certificate::parse(&self.der).is_ok_and(|c| signed_by(raw, report, &c))
     }
 
-    /// True if it is the certificate that signed `vek`.
+    /// True if it is the certificate that signed `other`.
     #[must_use]
-    pub fn has_issued(&self, vek: &Certificate) -> bool {
-        matches!(self.about, About::Ask | About::Asvk)
+    pub fn has_issued(&self, other: &Certificate) -> bool {
+        matches!(self.about, About::Ark | About::Ask | About::Asvk)
             && Certificate::parse(&self.der)
-                .is_ok_and(|c| vek.is_signed_by(&c, &[Scheme::RsaPssSha384]))
+                .is_ok_and(|c| other.is_signed_by(&c, &[Scheme::RsaPssSha384]))
     }
+}
+
+/// What of `stored` a report and the endorsements that came with it lack: the key's certificate, its issuers, and, of every family any of
+/// the certificates belongs to, the newest revocation list. The list comes along also if it is not in force, or if the
+/// evidence brought an older one: evidence is then refused, or judged by the newer, never judged without.
+#[must_use]
+pub fn lacking<'a>(raw: &[u8], own: &[Vec<u8>], stored: &'a [Endorsement]) -> Vec<&'a Endorsement> {
+    // What cannot be read is refused by whoever verifies it.
+    let Ok(report) = parse(raw) else { return Vec::new() };
+    let mut certificates =
+        own.iter().filter_map(|d| Certificate::parse(d).ok()).collect::<Vec<_>>();
+    let is_between =
+        |c: &Certificate| c.subject_cn().starts_with("SEV-") && !is_vek(c.subject_cn());
+    let has_between = certificates.iter().any(is_between);
+    let has_root = certificates.iter().any(|c| c.subject_cn().starts_with("ARK-"));
+    let mut taken = Vec::new();
+    if !certificates.iter().any(|c| is_vek(c.subject_cn())) {
+        let keys = || stored.iter().filter(|e| e.is_key_of(&report));
+        // Providers' keys of one TCB look alike to the report; if none signed it, the first is refused for that.
+        let key = keys().find(|e| e.has_signed(raw, &report)).or_else(|| keys().next());
+        certificates.extend(key.and_then(|e| Certificate::parse(&e.der).ok()));
+        taken.extend(key);
+    }
+    let issuers = stored.iter().filter(|e| certificates.iter().any(|c| e.has_issued(c)));
+    let issuers = issuers.collect::<Vec<_>>();
+    if !has_between {
+        taken.extend(issuers.iter().find(|e| e.about != About::Ark));
+    }
+    for product in [Product::Milan, Product::Genoa, Product::Turin] {
+        if !issuers.iter().any(|e| e.product == product) {
+            continue;
+        }
+        let of = |about| stored.iter().filter(move |e| e.product == product && e.about == about);
+        if !has_root {
+            taken.extend(of(About::Ark).next());
+        }
+        taken.extend(of(About::RevocationList).max_by_key(|e| e.window.not_before));
+    }
+    taken
 }
 
 fn root(c: &Certificate, roots: &[RootDigest]) -> Result<Product, EndorsementRefusal> {

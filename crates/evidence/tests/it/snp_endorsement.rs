@@ -72,3 +72,35 @@ fn what_only_bears_its_issuers_name_is_not_kept() {
     assert_eq!(kept().unwrap_err(), EndorsementRefusal::Signature("ARK"));
     assert!(without("snp_endorsement_list_signature", kept).is_ok());
 }
+
+#[test]
+fn a_stored_revocation_list_counts_whatever_else_the_evidence_brings() {
+    let m = machine(SigningKey::Vcek);
+    let chain = m.certificates();
+    let roots = [RootDigest::new(sha256(&chain[0]))];
+    let mut stored = Vec::new();
+    for der in chain.iter().chain([&list(&m, &m.ark_key)]) {
+        stored.push(Endorsement::verify(der, &stored, &roots).unwrap());
+    }
+    let mut raw = m.report();
+    m.sign(&mut raw);
+    for mask in 0..8_usize {
+        let own = (0..3).filter(|i| mask & (1 << i) != 0).map(|i| chain[i].clone());
+        let own = own.collect::<Vec<_>>();
+        let taken = snp::lacking(&raw, &own, &stored);
+        assert_eq!(taken.len(), 4 - own.len(), "{mask:b}");
+        let endorsements =
+            own.into_iter().chain(taken.iter().map(|e| e.der().to_vec())).collect::<Vec<_>>();
+        let evidence = evidence::HardwareEvidence {
+            kind: evidence::Kind::Snp,
+            report: raw.clone(),
+            endorsements,
+        };
+        snp::verify(&evidence, &roots, at(NOW)).unwrap();
+        assert!(taken.iter().any(|e| e.about == About::RevocationList), "{mask:b}");
+    }
+    // A store without the intermediate still knows the family by its root.
+    let few = [stored[0].clone(), stored[3].clone()];
+    let taken = snp::lacking(&raw, &chain[1..], &few);
+    assert!(taken.iter().any(|e| e.about == About::RevocationList));
+}
