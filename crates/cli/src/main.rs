@@ -5,6 +5,7 @@ mod ask;
 mod audit;
 mod claim;
 mod clock;
+mod collateral;
 mod connect;
 mod deliver;
 mod doctor;
@@ -84,6 +85,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     #[command(name = "__machine", hide = true)]
     Machine,
+    /// Keep and show what vendors signed about their machines
+    Collateral(collateral::CollateralArgs),
     #[command(name = "__keyholder", hide = true)]
     Keyholder,
     #[command(name = "__launcher", hide = true)]
@@ -130,6 +133,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => return verify::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Machine => machine::run(),
+        Command::Collateral(args) => collateral::run(&args),
         Command::Keyholder => {
             monitor::keyholder::run().map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }

@@ -7,13 +7,14 @@ mod azure;
 mod batch;
 mod cca;
 mod ear;
-mod input;
+pub(crate) mod input;
 mod intel;
 mod nitro;
 mod nvidia;
 mod psa;
 mod report;
 mod snp;
+mod stored;
 mod tpm;
 
 use std::path::{Path, PathBuf};
@@ -58,6 +59,9 @@ pub struct VerifyArgs {
     /// What Intel publishes for a quote: collateral as JSON, with its signed texts as they are
     #[arg(long, value_name = "FILE")]
     collateral: Option<PathBuf>,
+    /// A store of `casemate collateral`: what SNP evidence lacks is taken from there; the network is never asked
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
     /// The event log of the boot behind the evidence (of a TPM, or CCEL)
     #[arg(long, value_name = "FILE")]
     event_log: Option<PathBuf>,

@@ -5,6 +5,7 @@
 
 mod appraise;
 mod chain;
+mod endorsement;
 pub mod layout;
 mod parse;
 mod refusal;
@@ -12,6 +13,7 @@ pub mod table;
 mod verify;
 
 pub use appraise::{Family, Knobs, Required, appraise};
+pub use endorsement::{About, Endorsement, EndorsementRefusal, lacking};
 pub use layout::{Facts, Product, Report, SigningKey, Tcb};
 pub use parse::parse;
 pub use refusal::SnpRefusal;

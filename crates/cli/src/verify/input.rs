@@ -38,6 +38,8 @@ pub(super) struct Input {
     pub(super) ocsp: Vec<Vec<u8>>,
     /// Collateral given by `--collateral`, as it is.
     pub(super) collateral: Option<Vec<u8>>,
+    /// The store given by `--store`.
+    pub(super) store: Option<PathBuf>,
     /// The event log given by `--event-log`, as it is.
     pub(super) event_log: Option<Vec<u8>>,
     /// Values of PCRs given by `--pcrs`, as they are.
@@ -65,6 +67,7 @@ impl Input {
             rims: bytes(&args.rim)?,
             ocsp: bytes(&args.ocsp)?,
             collateral: args.collateral.as_deref().map(read).transpose()?,
+            store: args.store.clone(),
             pcrs: args.pcrs.as_deref().map(read).transpose()?,
             event_log: args.event_log.as_deref().map(read).transpose()?,
             file: None,
@@ -196,7 +199,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// Certificates of a file, PEM (one or many) or DER, as DER.
-pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
+pub(crate) fn certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     let Some(text) = std::str::from_utf8(bytes).ok().filter(|t| t.contains(BEGIN)) else {
         return Ok(vec![bytes.to_vec()]);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::input::{Input, certificates};
 use super::report::{Profile, Report};
-use super::{azure, tpm};
+use super::{azure, stored, tpm};
 use crate::output::Failure;
 
 const TEE: &str = "snp";
@@ -26,9 +26,21 @@ pub(super) fn judge(input: &Input) -> Result<Report> {
     if asked.is_some_and(|n| !(32..=64).contains(&n.len())) {
         bail!(Failure::Usage("--nonce: 32 to 64 bytes in hex".to_owned()));
     }
-    let evidence = evidence(input)?;
+    let mut evidence = evidence(input)?;
+    let taken = stored::complete(input, &mut evidence)?;
+    let mut judged = judged(input, profile, knobs, &evidence)?;
+    judged.checks.splice(0..0, taken);
+    Ok(judged)
+}
+
+fn judged(
+    input: &Input,
+    profile: Profile,
+    knobs: snp::Knobs,
+    evidence: &HardwareEvidence,
+) -> Result<Report> {
     let roots = input.trusted(&PINNED_ROOTS)?;
-    Ok(match snp::verify(&evidence, &roots, input.at) {
+    Ok(match snp::verify(evidence, &roots, input.at) {
         Ok(facts) => return report(input, profile, &facts, knobs, &evidence.report),
         Err(refusal) => {
             let missing = matches!(refusal, snp::SnpRefusal::Missing(_));

@@ -10,6 +10,7 @@
 mod ask;
 mod authority;
 mod claims;
+mod collateral;
 mod connect;
 mod first_hour;
 mod isolation;

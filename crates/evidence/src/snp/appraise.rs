@@ -368,7 +368,7 @@ fn mitigations(name: &'static str, knob: &Stated<Vec<u32>>, vector: Option<u64>)
 fn revocation_list(facts: &Facts, knobs: &Knobs, at: Time) -> [Check; 2] {
     let issued = facts.revocation_list.map(|w| w.not_before);
     let seen = issued.map_or_else(
-        || "none came along; fetch it with `casemate collateral fetch` or pass it as an endorsement".to_owned(),
+        || "none came along; fetch it from the vendor and pass it with --endorsement, or keep it with `casemate collateral import`".to_owned(),
         |t| format!("issued {t}, names none of the chain"),
     );
     let present = stated("snp_revocation_list", &knobs.revocation_list, |Required::Required| {

@@ -10,7 +10,7 @@ use crate::x509::crl::Crl;
 use crate::x509::{Certificate, Scheme};
 
 /// Arc of AMD's extensions, 1.3.6.1.4.1.3704.1.
-const AMD: &str = "1.3.6.1.4.1.3704.1";
+pub(super) const AMD: &str = "1.3.6.1.4.1.3704.1";
 /// A chain has three certificates and a list; a host may bring those of every family.
 const ENDORSEMENTS_MAX: usize = 32;
 
@@ -25,7 +25,7 @@ pub(super) struct Chain {
     pub(super) holds_until: Time,
 }
 
-fn is_vek(cn: &str) -> bool {
+pub(super) fn is_vek(cn: &str) -> bool {
     matches!(cn, "SEV-VCEK" | "SEV-VLEK")
 }
 
@@ -153,7 +153,7 @@ fn components(tcb: &Tcb) -> impl Iterator<Item = (&'static str, &'static str, u8
     .filter_map(|(name, arc, value)| value.map(|v| (name, arc, v)))
 }
 
-fn tcb_component(vek: &Certificate, arc: &str) -> Option<u8> {
+pub(super) fn tcb_component(vek: &Certificate, arc: &str) -> Option<u8> {
     vek.extension(&format!("{AMD}.{arc}")).and_then(der_u8)
 }
 
@@ -192,7 +192,7 @@ pub(super) fn verify_vek(
 }
 
 /// The text of a DER IA5String.
-fn ia5(der: &[u8]) -> Option<String> {
+pub(super) fn ia5(der: &[u8]) -> Option<String> {
     let [0x16, len, text @ ..] = der else { return None };
     let fits = usize::from(*len) == text.len() && *len < 0x80 && text.is_ascii();
     fits.then(|| String::from_utf8_lossy(text).into_owned())

@@ -111,7 +111,7 @@ fn hardware(facts: Facts, root: RootDigest) -> HardwareFacts {
 }
 
 /// R and S stand little-endian in fields of 72 bytes; the library wants 48 big-endian bytes each.
-fn signed_by(raw: &[u8], report: &Report, vek: &Certificate) -> bool {
+pub(super) fn signed_by(raw: &[u8], report: &Report, vek: &Certificate) -> bool {
     let (r, s) = &report.signature;
     let fixed = [r, s]
         .iter()

@@ -35,6 +35,7 @@ mod profiles;
 mod psa;
 mod snp;
 mod snp_chain;
+mod snp_endorsement;
 mod snp_profile;
 mod snp_refusals;
 mod snp_silicon;
