@@ -31,6 +31,7 @@ mod nvidia_silicon;
 mod pki;
 mod predict;
 mod profiles;
+mod provenance;
 mod psa;
 mod snp;
 mod snp_chain;
