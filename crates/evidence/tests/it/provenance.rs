@@ -382,6 +382,39 @@ fn every_changed_byte_of_a_statement_or_signature_is_refused() {
 }
 
 #[test]
+fn whatever_is_done_to_an_envelope_it_says_what_the_builder_said_or_nothing() {
+    let builder = Signer::ed25519();
+    let (bytes, demand) = (signed(&statement(), &[&builder]), demand(&[&builder]));
+    let mut unread = 0;
+    for i in 0..bytes.len() {
+        assert!(verify_provenance(&bytes[..i], &demand).is_err(), "cut at {i}");
+        for bit in 0..8 {
+            let mut bytes = bytes.clone();
+            bytes[i] ^= 1 << bit;
+            if let Ok(build) = verify_provenance(&bytes, &demand) {
+                assert_eq!(build, good(), "byte {i} bit {bit}");
+                unread += 1;
+            }
+        }
+    }
+    // Only the hint is unread: `keyid`, its name and its eight letters.
+    assert!((1..=13 * 8).contains(&unread), "{unread}");
+    // What the builder signs may be anything at all.
+    let payload = statement().to_string().into_bytes();
+    for i in 0..payload.len() {
+        for payload in [&payload[..i], &[&payload[..i], b"{", &payload[i..]].concat()] {
+            let bytes =
+                envelope(PAYLOAD_TYPE, payload, &[builder.sign(&pae(PAYLOAD_TYPE, payload))]);
+            let _ = verify_provenance(&bytes, &demand).map(|build| assert_eq!(build, good()));
+        }
+    }
+    let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
+    assert!(matches!(verify_provenance(&deep, &demand), Err(Refusal::Json(_))));
+    let long = vec![b' '; evidence::provenance::LEN_MAX + 1];
+    assert!(matches!(verify_provenance(&long, &demand), Err(Refusal::Json(_))));
+}
+
+#[test]
 fn a_signature_others_made_holds_and_their_older_statement_is_refused() {
     let Some(dir) = vectors::of_topic("tlog") else { return };
     let Ok(entry) = std::fs::read(dir.join("rekor-types/dsse.json")) else {
