@@ -33,6 +33,7 @@ pub mod nitro;
 pub mod nvidia;
 pub mod predict;
 pub mod profile;
+pub mod provenance;
 pub mod psa;
 pub mod sgx;
 pub mod snp;

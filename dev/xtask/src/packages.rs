@@ -21,14 +21,23 @@ const PACKAGES: [(&str, &str, &str); 10] = [
     ("swtpm", "/usr/bin/swtpm", "a TPM 2.0 vouches for a machine"),
     ("qemu-system-x86", "/usr/bin/qemu-system-x86_64", "the machine image boots"),
     ("ovmf", "/usr/share/OVMF/OVMF_CODE_4M.fd", "its firmware measures the boot"),
-    ("linux-image-cloud-amd64", "/boot", "its kernel"),
+    ("linux-image-cloud-amd64", "/boot/vmlinuz-*-cloud-amd64", "its kernel"),
     ("openssl", "/usr/bin/openssl", "programs' identities are used with another TLS library"),
 ];
+
+/// True if there is such a file; a star stands for any part of its name.
+fn is_there(file: &str) -> bool {
+    let Some((begin, end)) = file.split_once('*') else { return Path::new(file).exists() };
+    let Some((dir, begin)) = begin.rsplit_once('/') else { return false };
+    let all = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    all.map(|e| e.file_name().to_string_lossy().into_owned())
+        .any(|name| name.starts_with(begin) && name.ends_with(end))
+}
 
 /// Makes sure every package is there.
 pub(crate) fn ensure(install: bool) -> Result<(), String> {
     let missing =
-        PACKAGES.iter().filter(|(_, file, _)| !Path::new(file).exists()).collect::<Vec<_>>();
+        PACKAGES.iter().filter(|(_, file, _)| !is_there(file)).collect::<Vec<_>>();
     if missing.is_empty() {
         return Ok(());
     }

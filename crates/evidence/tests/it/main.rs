@@ -32,6 +32,7 @@ mod nvidia_silicon;
 mod pki;
 mod predict;
 mod profiles;
+mod provenance;
 mod psa;
 mod snp;
 mod snp_chain;
