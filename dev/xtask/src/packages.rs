@@ -36,8 +36,7 @@ fn is_there(file: &str) -> bool {
 
 /// Makes sure every package is there.
 pub(crate) fn ensure(install: bool) -> Result<(), String> {
-    let missing =
-        PACKAGES.iter().filter(|(_, file, _)| !is_there(file)).collect::<Vec<_>>();
+    let missing = PACKAGES.iter().filter(|(_, file, _)| !is_there(file)).collect::<Vec<_>>();
     if missing.is_empty() {
         return Ok(());
     }

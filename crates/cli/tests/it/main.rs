@@ -13,6 +13,7 @@ mod claims;
 mod collateral;
 mod connect;
 mod first_hour;
+mod image;
 mod isolation;
 mod memory;
 mod owners;

@@ -583,3 +583,47 @@ fn a_quote_signed_with_rsapss_is_taken_under_that_scheme_alone() {
         assert!(signature(0x16, 0x04).is_err());
     }
 }
+
+/// A machine's evidence under a certificate, of a quote made as `change` wants it.
+fn machine(change: impl Fn(&mut Tpm)) -> (HardwareEvidence, RootDigest) {
+    use evidence::tpm::machine::{DOMAIN_PCR, QUOTED, Report, domain_register};
+    let domain = evidence::DomainRoot::new([0xd0; 32]);
+    let mut tpm = Tpm::new();
+    tpm.selected = QUOTED.to_vec();
+    tpm.pcrs.insert(DOMAIN_PCR, domain_register(&domain).to_vec());
+    change(&mut tpm);
+    let quote = tpm.quote();
+    let value = |n: &u32| (*n, tpm.pcrs[n].clone().try_into().unwrap());
+    let (root, values) = (RootDigest::new(sha256(&quote.root)), QUOTED.iter().map(value).collect());
+    let report = Report { quote: quote.message, signature: quote.signature, values, domain };
+    let endorsements = vec![quote.public, quote.certificate, quote.root];
+    let report = report.encode();
+    (HardwareEvidence { kind: evidence::Kind::Tpm, report, endorsements }, root)
+}
+
+#[test]
+fn a_machine_is_vouched_for_by_a_certified_key_and_a_quote_of_exactly_its_registers() {
+    use evidence::tpm::machine::verify as of_machine;
+    let (good, root) = machine(|_| ());
+    let facts = of_machine(&good, &[root], NOW).unwrap();
+    assert_eq!((facts.facts().root, facts.facts().host_data), (root, [0xd0; 32]));
+    assert_eq!(facts.holds_until(), window().not_after);
+    let other = RootDigest::new([1; 32]);
+    assert!(matches!(of_machine(&good, &[other], NOW), Err(TpmRefusal::Path(_))));
+    // A register left out, one too many, another bank.
+    type Change = fn(&mut Tpm);
+    let changes: [Change; 2] = [|t| t.selected.retain(|n| *n != 9), |t| t.selected.push(16)];
+    for change in changes {
+        let (bad, root) = machine(change);
+        assert_eq!(of_machine(&bad, &[root], NOW).unwrap_err(), TpmRefusal::Selection);
+        // Without the check the values are still held against the digest.
+        let without = without("tpm_machine_selection", || of_machine(&bad, &[root], NOW));
+        assert_eq!(without.unwrap_err(), TpmRefusal::Values);
+    }
+    let (bad, root) = machine(|t| t.bank = 0x000c);
+    assert_eq!(of_machine(&bad, &[root], NOW).unwrap_err(), TpmRefusal::Selection);
+    let taken = without("tpm_machine_selection", || of_machine(&bad, &[root], NOW));
+    assert!(taken.is_ok(), "another bank's registers pass for these");
+    let (bad, root) = machine(|t| t.nonce.push(0));
+    assert_eq!(of_machine(&bad, &[root], NOW).unwrap_err(), TpmRefusal::Extra(33));
+}

@@ -254,7 +254,7 @@ pub(super) const fn meaning(code: u32) -> &'static str {
     match code {
         0x921 => " (locked out after wrong authorisations; wait, or reset the lockout)",
         0x9a2 | 0x98e => " (authorisation failed: somebody set a password for this hierarchy)",
-        0x902 | 0x903 | 0x904 => " (out of room; free its transient objects and sessions)",
+        0x902..=0x904 => " (out of room; free its transient objects and sessions)",
         0x120 => " (disabled)",
         0x101 => " (the TPM is in failure mode; reset the machine)",
         _ => "",

@@ -75,7 +75,9 @@ fn a_tpms_word_for_a_machine_is_authentic_under_its_key_and_no_other() {
     assert_eq!(unnamed, TpmRefusal::UnnamedKey(root));
     assert!(without("tpm_machine_key_named", || machine::verify(&evidence, &[], NOW)).is_ok());
     // Values, and so a measurement, that nobody quoted.
-    let other = changed(&evidence, |r| drop(r.values.insert(4, [1; 32])));
+    let other = changed(&evidence, |r| {
+        r.values.insert(4, [1; 32]);
+    });
     assert_eq!(refusal(&other), TpmRefusal::Values);
     assert!(without("tpm_machine_values", || machine::verify(&other, &[root], NOW)).is_ok());
     // A domain that the register does not hold.

@@ -223,11 +223,11 @@ fn profile<S: evidence::profile::Section>(
     one_of((&field, "profile"), &known, item, found, spelled)
 }
 
+/// A file that the domain file names, and the place where it does.
+type File = (String, (usize, usize));
+
 /// `image`: measurements, or the file that lists them with its place.
-fn booted(
-    table: &Table<'_, '_>,
-    found: &mut Found<'_>,
-) -> (Vec<Measurement>, Option<(String, (usize, usize))>) {
+fn booted(table: &Table<'_, '_>, found: &mut Found<'_>) -> (Vec<Measurement>, Option<File>) {
     let file = table.item("image").filter(|i| i.get_ref().is_str());
     let file = file.and_then(|i| {
         Some((text(&table.field("image"), "", i, found)?.value, found.place(i.span().start)))
