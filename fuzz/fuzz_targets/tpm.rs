@@ -2,9 +2,12 @@
 //! no key they were not signed by.
 #![no_main]
 
-use evidence::Time;
+use evidence::tpm::machine::{self, Report};
 use evidence::tpm::{AttestationKey, KeyKind, parse_public, parse_quote, parse_signature, verify};
+use evidence::{HardwareEvidence, Kind, Time};
 use libfuzzer_sys::fuzz_target;
+
+const NOW: Time = Time::from_unix(1_780_000_000);
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(quote) = parse_quote(bytes) {
@@ -14,8 +17,14 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(public) = parse_public(bytes) {
         assert!(public.kind == KeyKind::Rsa || matches!(public.key.len(), 65 | 97));
     }
+    if let Ok(report) = Report::decode(bytes) {
+        assert_eq!(report.encode(), bytes);
+    }
+    let (report, endorsements) = (bytes.to_vec(), vec![bytes.to_vec()]);
+    let evidence = HardwareEvidence { kind: Kind::Tpm, report, endorsements };
+    assert!(machine::verify(&evidence, &[machine::key_root(bytes)], NOW).is_err());
     let Ok(key) = AttestationKey::trusted(bytes) else { return };
     if let Ok(signature) = parse_signature(bytes, key.kind()) {
-        assert!(verify(bytes, &signature, &key, Time::from_unix(1_780_000_000)).is_err());
+        assert!(verify(bytes, &signature, &key, NOW).is_err());
     }
 });
