@@ -29,6 +29,8 @@ use crate::domain::own_measurement;
 
 /// The file on the disk that says what to do.
 pub const ORDERS: &str = "machine.json";
+/// What a machine says last that did all it was told to: every program was admitted.
+pub const DONE: &str = "done: every program was admitted";
 /// What lines of the boot log begin with on the console.
 pub const LOG_PREFIX: &str = "boot-log ";
 /// The subcommand by which the first process goes on in its new root.
@@ -119,6 +121,7 @@ fn serve() -> Result<()> {
     // 2
     if !machine::read_disk()? {
         println!("no disk, so nothing to run: this boot shows its log and ends");
+        println!("{DONE}");
         return Ok(());
     }
     let orders = orders(Path::new(CONTENTS))?;
@@ -152,17 +155,23 @@ fn serve() -> Result<()> {
             Err(e) => println!("program {}: not started: {e:#}", program.name),
         }
     }
+    let mut admitted = started.len() == orders.programs.len();
     for name in &started {
         let settled = supervisor.wait(name, |p| {
             (p.admission != "starting" || p.status.is_some()).then(|| p.admission.clone())
         });
-        println!("program {name}: {}", settled.unwrap_or_default());
+        let settled = settled.unwrap_or_default();
+        admitted &= settled.starts_with("admitted");
+        println!("program {name}: {settled}");
     }
     for name in &started {
         let status = supervisor.wait(name, |p| p.status).unwrap_or_default();
         println!("program {name}: ended with status {status}");
     }
     supervisor.shutdown();
+    if admitted {
+        println!("{DONE}");
+    }
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::build::scratch;
 use crate::domain::replace;
-use crate::machine::LOG_PREFIX;
+use crate::machine::{DONE, LOG_PREFIX};
 use crate::output::Failure;
 
 const QEMU: &str = "/usr/bin/qemu-system-x86_64";
@@ -25,7 +25,7 @@ const START_MAX: Duration = Duration::from_secs(20);
 /// Boot an image here, with QEMU and a TPM emulator.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Needs Debian's qemu-system-x86, ovmf and swtpm. The machine ends with its programs; Ctrl-C ends it at once.\nExample: casemate image boot node --disk node/disk"
+    after_help = "Needs Debian's qemu-system-x86, ovmf and swtpm. The machine ends with its programs; Ctrl-C ends it at once. Status 1: it did not come up, or a program was not admitted.\nExample: casemate image boot node --disk node/disk"
 )]
 pub struct BootArgs {
     /// A directory that `casemate image build` wrote
@@ -92,14 +92,17 @@ fn boot(args: &BootArgs, cmdline: &str, scratch: &Path) -> Result<ExitCode> {
     let machine = qemu(args, cmdline, &variables, &socket).stdout(Stdio::piped()).spawn();
     let mut machine = Ends(machine.context(QEMU)?);
     let console = machine.0.stdout.take().context("no console")?;
-    let mut log = String::new();
+    let (mut log, mut done) = (String::new(), false);
     for line in BufReader::new(console).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).into_owned();
         // Firmware and kernel write control sequences of terminals before their first line.
         let line = line.trim_end_matches('\r');
         match line.split_once(LOG_PREFIX) {
             Some((_, part)) => log.push_str(part),
-            None => println!("{}", visible(line)),
+            None => {
+                done |= line.ends_with(DONE);
+                println!("{}", visible(line));
+            }
         }
     }
     let status = machine.0.wait()?;
@@ -109,7 +112,7 @@ fn boot(args: &BootArgs, cmdline: &str, scratch: &Path) -> Result<ExitCode> {
         replace(&path, &bytes)?;
         println!("boot log written to {}", path.display());
     }
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if status.success() && done { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 /// A line without control characters: a machine's console does not write to the terminal of whoever watches it.
