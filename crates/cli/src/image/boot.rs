@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::build::scratch;
+use super::build::Scratch;
 use crate::domain::replace;
 use crate::machine::{DONE, LOG_PREFIX};
 use crate::output::Failure;
@@ -76,10 +76,7 @@ pub fn run(args: &BootArgs) -> Result<ExitCode> {
     }
     let cmdline = args.dir.join("cmdline");
     let cmdline = fs::read_to_string(&cmdline).with_context(|| cmdline.display().to_string())?;
-    let scratch = scratch()?;
-    let ended = boot(args, &cmdline, &scratch);
-    let _ = fs::remove_dir_all(&scratch);
-    ended
+    boot(args, &cmdline, Scratch::new()?.path())
 }
 
 fn boot(args: &BootArgs, cmdline: &str, scratch: &Path) -> Result<ExitCode> {

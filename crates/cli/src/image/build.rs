@@ -124,7 +124,8 @@ pub fn run(args: &BuildArgs) -> Result<ExitCode> {
 fn ram_disk(modules: &Path) -> Result<Vec<u8>> {
     let own = fs::read_link("/proc/self/exe")?.to_string_lossy().into_owned();
     // Libraries of the system; the executable itself has one place, wherever it lies here.
-    let mut store = Store::new(scratch()?);
+    let scratch = Scratch::new()?;
+    let mut store = Store::new(scratch.path().to_owned());
     let image = store.load(&Config::new(vec![own.clone()]), None)?;
     let inside = image.root.join(image.executable.trim_start_matches('/'));
     let executable = fs::read(&inside).with_context(|| inside.display().to_string())?;
@@ -152,9 +153,7 @@ fn ram_disk(modules: &Path) -> Result<Vec<u8>> {
         let file = name.rsplit('/').next().unwrap_or(name);
         archive.file(&format!("modules/{number:02}-{file}"), &bytes, false)?;
     }
-    let bytes = archive.finish()?;
-    let _ = fs::remove_dir_all(image.root.parent().unwrap_or(&image.root));
-    Ok(bytes)
+    Ok(archive.finish()?)
 }
 
 /// Removes directories that held nothing but the executable: where it lies on this machine is nobody's business.
@@ -165,12 +164,29 @@ fn prune(root: &Path, mut dir: &Path) {
     }
 }
 
-/// An empty directory of our own.
-pub(super) fn scratch() -> Result<PathBuf> {
-    let mut name = [0; 8];
-    platform::random(&mut name)?;
-    let dir = std::env::temp_dir().join(format!("casemate-image-{}", hex::encode(name)));
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().mode(0o700).create(&dir).with_context(|| dir.display().to_string())?;
-    Ok(dir)
+/// A directory of our own, gone when this is, whatever went wrong meanwhile.
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(super) fn new() -> Result<Self> {
+        let mut name = [0; 8];
+        platform::random(&mut name)?;
+        let dir = std::env::temp_dir().join(format!("casemate-image-{}", hex::encode(name)));
+        use std::os::unix::fs::DirBuilderExt;
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&dir)
+            .with_context(|| dir.display().to_string())?;
+        Ok(Self(dir))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }

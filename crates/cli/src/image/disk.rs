@@ -12,7 +12,7 @@ use monitor::machine::archive::Writer;
 use monitor::program::config::Source;
 use monitor::program::{Store, image};
 
-use super::build::scratch;
+use super::build::Scratch;
 use crate::domain::{Domain, replace};
 use crate::machine::{ORDERS, Ordered, Orders};
 use crate::output::Failure;
@@ -87,10 +87,10 @@ pub fn run(args: &DiskArgs) -> Result<ExitCode> {
     archive.file("bundle.cbor", &bundle.encode(), false)?;
     archive.file("peers.json", &serde_json::to_vec_pretty(&peers)?, false)?;
     archive.directory("programs")?;
-    let scratch = scratch()?;
-    let added = orders.programs.iter().try_for_each(|p| add(&domain, p, &scratch, &mut archive));
-    let _ = fs::remove_dir_all(&scratch);
-    added?;
+    let scratch = Scratch::new()?;
+    for program in &orders.programs {
+        add(&domain, program, scratch.path(), &mut archive)?;
+    }
     let bytes = archive.finish()?;
     replace(&args.out, &bytes)?;
     println!("{}: {} bytes, for domain {}", args.out.display(), bytes.len(), domain.genesis.domain);

@@ -74,6 +74,20 @@ fn a_machine_boots_to_what_was_predicted_and_its_program_talks_to_one_outside() 
     // Once without a disk: what the firmware says of itself.
     stage.good(".", &["image", "boot", "node"]);
     let measurement = predicted(&stage, "node");
+    // A log counts for the firmware it is of, and a build that fails leaves nothing behind.
+    let other = FIRMWARE.replace("_4M.fd", "_4M.secboot.fd");
+    let kernel = ["--kernel", "node/vmlinuz", "--initrd", "node/initrd", "--append", ""];
+    let log =
+        ["measure", &other, "--for", "tpm", "--memory", "512", "--boot-log", "node/boot-log.bin"];
+    let output = stage.run(".", &[&log[..], &kernel].concat());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("volume this firmware lacks"), "{said}");
+    let output = stage.run(".", &["image", "build", "--out", "none", "--modules", "/nonexistent"]);
+    assert_eq!(output.status.code(), Some(3));
+    let left = |e: std::io::Result<fs::DirEntry>| e.unwrap().file_name().into_string().unwrap();
+    let left = fs::read_dir(stage.path()).unwrap().map(left).collect::<Vec<_>>();
+    assert!(!left.iter().any(|n| n.starts_with("casemate-image") || n == "none"), "{left:?}");
     stage.good(".", &["new", "shop"]);
     stage.good(
         "shop",
